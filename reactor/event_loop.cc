@@ -1,0 +1,283 @@
+// SPDX-License-Identifier: MIT
+#include "reactor/event_loop.h"
+
+#include <cxxabi.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "reactor/errors.h"
+#include "reactor/internal/log.h"
+#include "reactor/internal/running_scope.h"
+#include "reactor/loop_observer.h"
+
+// One pass of the loop, from the top of this page to its bottom. The order of
+// the six steps is CPython's BaseEventLoop._run_once, and a promise
+// (reactor/README.md).
+
+namespace rondo {
+
+using detail::Entry;
+using detail::TimerEntry;
+
+void EventLoop::run_forever() {
+  const RunningScope scope(*this);
+  struct Stopped {
+    ~Stopped() { stopping = false; }
+    bool& stopping;
+  } const stopped{stopping_};
+  do {
+    do_run_once();
+  } while (!stopping_);
+}
+
+void EventLoop::do_run_once() {
+  check_usable();  // a child forked by a callback ends here
+  if (instrumented_) notify([&](auto& o) { o.on_pass_begin(*this); });
+  ++stats_.passes;
+  if (ready_.empty() || ++passes_since_poll_ >= passes_per_poll_) {
+    do_poll_events(Duration::max());  // steps 1-3
+    do_collect();                     // steps 4-5
+  }
+  do_run_ready();  // step 6
+  if (instrumented_) notify([&](auto& o) { o.on_pass_end(*this); });
+}
+
+// -- steps 1-3: how long to sleep; sleep -------------------------------------
+
+void EventLoop::do_poll_events(Duration at_most) {
+  const Duration timeout = std::min(next_timeout(), at_most);
+  if (instrumented_) notify([&](auto& o) { o.on_poll_begin(*this, timeout); });
+  passes_since_poll_ = 0;
+  polled_ = wait(timeout);
+  if (instrumented_) notify([&](auto& o) { o.on_poll_end(*this, polled_); });
+}
+
+Duration EventLoop::next_timeout() noexcept {
+  // A cancelled timer has left the heap already; one that was moved back is
+  // put where it belongs now.
+  timers_.settle();
+  if (!ready_.empty() || !remote_items_.empty() || stopping_) {
+    return Duration::zero();
+  }
+  if (timers_.empty() || timers_.next_deadline() == TimePoint::max()) {
+    return Duration::max();
+  }
+  // asyncio's MAXIMUM_SELECT_TIMEOUT: more than that is waited for in parts.
+  constexpr Duration kLongest = std::chrono::hours(24);
+  const TimePoint now = time();
+  const TimePoint deadline = timers_.next_deadline();
+  if (deadline <= now) return Duration::zero();
+  if (deadline > saturating_add(now, kLongest)) return kLongest;
+  return deadline - now;
+}
+
+std::size_t EventLoop::wait(Duration timeout) {
+  ++stats_.polls;
+  if (timeout == Duration::zero()) {
+    return poller_.wait(Duration::zero(), timer_resolution_);
+  }
+  if (busy_poll_ > Duration::zero()) {
+    const std::size_t events = busy_poll(std::min(timeout, busy_poll_));
+    if (events > 0) return events;
+    if (timeout != Duration::max()) {
+      timeout = std::max(Duration::zero(), timeout - busy_poll_);
+    }
+  }
+  // From here on another thread wakes us; if one was faster, no sleep.
+  if (!remote_->prepare_sleep()) {
+    return poller_.wait(Duration::zero(), timer_resolution_);
+  }
+  ++stats_.sleeps;
+  struct Awake {
+    ~Awake() { remote.slept(); }
+    RemoteQueue& remote;
+  } const awake{*remote_};
+  return poller_.wait(timeout, timer_resolution_);
+}
+
+std::size_t EventLoop::busy_poll(Duration limit) {
+  const TimePoint end = saturating_add(time(), limit);
+  do {
+    const std::size_t events =
+        poller_.wait(Duration::zero(), timer_resolution_);
+    if (events > 0) return events;
+    ++stats_.polls;
+  } while (!remote_->pending() && time() < end);
+  return 0;
+}
+
+// -- steps 4-5: what happened goes into the ready queue ----------------------
+
+void EventLoop::do_collect() {
+  if (polled_ > 0) enqueue_events();
+  if (signals_.pending()) signals_.collect(ready_);
+  if (remote_->pending() || !remote_items_.empty()) enqueue_remote();
+  if (!timers_.empty()) enqueue_due_timers();
+}
+
+void EventLoop::enqueue_events() {
+  bool all_known = true;
+  for (std::size_t index = 0; index < polled_; ++index) {
+    const detail::PolledEvent event = poller_.event(index);
+    if (event.token.is_waker()) {
+      ++stats_.wakeups;
+      remote_->drain();  // before the queue is taken, see RemoteQueue
+      continue;
+    }
+    ++stats_.events;
+    all_known &= fds_.dispatch(event, ready_);
+    if (instrumented_) {
+      notify([&](auto& o) {
+        o.on_event(*this, static_cast<int>(event.token.fd), event.events);
+      });
+    }
+  }
+  polled_ = 0;
+  // The kernel reports a descriptor that was closed without remove_reader()
+  // while a duplicate keeps it alive. It cannot be taken out of the set any
+  // more (epoll(7), Q6), so the set goes.
+  if (!all_known) rebuild();
+}
+
+void EventLoop::enqueue_remote() {
+  // Taken in one piece, oldest last, so that an allocation that fails below
+  // loses none: the rest is still there in the next pass.
+  if (remote_items_.empty()) {
+    remote_->take(remote_items_);
+    std::reverse(remote_items_.begin(), remote_items_.end());
+  }
+  while (!remote_items_.empty()) {
+    RemoteQueue::Item& item = remote_items_.back();
+    Entry* entry =
+        make_entry(item.callback, item.where, "call_soon_threadsafe");
+    remote_items_.pop_back();
+    detail::add_reference(entry);
+    ready_.push(entry);
+    ++stats_.remote_calls;
+  }
+}
+
+void EventLoop::enqueue_due_timers() {
+  const TimePoint now = time();
+  for (;;) {
+    timers_.settle();
+    // asyncio: due is what lies below now plus the clock's resolution, here
+    // one nanosecond.
+    if (timers_.empty() || timers_.next_deadline() > now) return;
+    TimerEntry* timer = timers_.front();
+    timers_.remove(timer);
+    ++stats_.timers_fired;
+    stats_.lag = now - timer->when;
+    stats_.lag_max = std::max(stats_.lag_max, stats_.lag);
+    if (instrumented_) {
+      notify([&](auto& o) { o.on_timer_due(*this, TimerHandle(timer)); });
+    }
+    if (timer->has(Entry::kQueued)) {
+      // Waits there since a run that an exception cut short.
+      detail::drop_reference(timer);
+    } else {
+      ready_.push(timer);  // with the heap's reference
+    }
+  }
+}
+
+// -- step 6: the one place in the library where a user's callback is called --
+
+/// What happens to an entry after its run, however it ends.
+struct EventLoop::Finish {
+  explicit Finish(Entry* ran) noexcept : entry(ran) {
+    entry->flags |= Entry::kRunning;
+  }
+  Finish(const Finish&) = delete;
+  Finish& operator=(const Finish&) = delete;
+  ~Finish() {
+    entry->flags &= static_cast<std::uint8_t>(~Entry::kRunning);
+    const bool runs_again = entry->has(Entry::kArmed | Entry::kRepeats) &&
+                            !entry->has(Entry::kCancelled);
+    if (!runs_again) entry->callback.reset();
+    detail::drop_reference(entry);
+  }
+  Entry* entry;
+};
+
+void EventLoop::do_run_ready() {
+  // Only what is ready now. What these callbacks schedule runs after the next
+  // poll, so a callback that reschedules itself cannot starve a socket.
+  remaining_ = ready_.size();
+  while (remaining_ > 0) {
+    --remaining_;
+    Entry* entry = ready_.pop();
+    if (entry->has(Entry::kCancelled | Entry::kArmed)) {
+      detail::drop_reference(entry);
+      continue;
+    }
+    const Finish finish(entry);  // holds the callback until it has returned
+    ++stats_.callbacks;
+    if (instrumented_) [[unlikely]] {
+      run_instrumented(entry);
+    } else {
+      run(entry);
+    }
+  }
+}
+
+void EventLoop::run(Entry* entry) {
+  try {
+    entry->callback();
+  } catch (const SystemExit&) {
+    throw;  // leaves run_forever(); the rest of the batch stays
+  } catch (const KeyboardInterrupt&) {
+    throw;
+  } catch (const abi::__forced_unwind&) {
+    throw;  // pthread_exit(3): swallowing it aborts the program
+  } catch (...) {
+    report_exception(entry);
+  }
+}
+
+void EventLoop::run_instrumented(Entry* entry) {
+  const Handle handle(entry);
+  notify([&](auto& o) { o.on_callback_begin(*this, handle); });
+  const TimePoint began = time();
+  run(entry);
+  const Duration took = time() - began;
+  stats_.callback_time += took;
+  notify([&](auto& o) { o.on_callback_end(*this, handle); });
+  if (debug_ && took >= slow_callback_duration_) {
+    log().warn("Executing {} took {:.3f} seconds", to_string(handle),
+               std::chrono::duration<double>(took).count());
+  }
+}
+
+template <class Notify>
+void EventLoop::notify(Notify&& notify) {
+  // By index: an observer may be removed by another.
+  for (std::size_t index = 0; index < observers_.size(); ++index) {
+    notify(*observers_[index]);
+  }
+}
+
+// -- the pieces, for who runs the loop by hand -------------------------------
+
+void EventLoop::run_once() {
+  const RunningScope scope(*this);
+  do_run_once();
+}
+
+void EventLoop::poll_events(Duration at_most) {
+  const RunningScope scope(*this);
+  do_poll_events(at_most);
+}
+
+void EventLoop::collect() {
+  const RunningScope scope(*this);
+  do_collect();
+}
+
+void EventLoop::run_ready() {
+  const RunningScope scope(*this);
+  do_run_ready();
+}
+
+}  // namespace rondo

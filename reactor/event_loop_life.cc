@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: MIT
+#include <pthread.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <mutex>
+#include <stdexcept>
+#include <utility>
+
+#include "reactor/check.h"
+#include "reactor/errors.h"
+#include "reactor/event_loop.h"
+#include "reactor/internal/log.h"
+#include "reactor/internal/running_scope.h"
+
+// How a loop begins and ends, which thread it is on, and what fork(2) does.
+
+namespace rondo {
+
+using detail::Entry;
+using detail::Token;
+
+namespace {
+
+thread_local EventLoop* running_loop = nullptr;
+
+}  // namespace
+
+/// All loops of the process, for fork(2): a child shares the parent's epoll
+/// set, and what it registers there would fire in the parent.
+class EventLoop::LiveLoops {
+ public:
+  static LiveLoops& instance() {
+    static auto& loops = *new LiveLoops;  // loops may outlive static objects
+    return loops;
+  }
+
+  void add(EventLoop& loop) {
+    const std::lock_guard lock(mutex_);
+    loop.next_live_ = first_;
+    first_ = &loop;
+  }
+
+  void remove(EventLoop& loop) {
+    const std::lock_guard lock(mutex_);
+    EventLoop** link = &first_;
+    while (*link != &loop) link = &(*link)->next_live_;
+    *link = loop.next_live_;
+  }
+
+ private:
+  LiveLoops() {
+    // The lock is held across the fork, so the child finds the list whole.
+    ::pthread_atfork([] { instance().mutex_.lock(); },
+                     [] { instance().mutex_.unlock(); },
+                     [] {
+                       instance().mark_all_forked();
+                       instance().mutex_.unlock();
+                     });
+  }
+
+  void mark_all_forked() {
+    for (EventLoop* loop = first_; loop != nullptr; loop = loop->next_live_) {
+      loop->guard_ = kForked;
+      loop->remaining_ = 0;  // the batch that fork() was called in ends here
+    }
+  }
+
+  std::mutex mutex_;
+  EventLoop* first_ = nullptr;
+};
+
+// -- beginning and end -------------------------------------------------------
+
+EventLoop::EventLoop(const LoopOptions& options)
+    : entries_(detail::NodePool::create(sizeof(Entry))),
+      timer_entries_(detail::NodePool::create(sizeof(detail::TimerEntry))),
+      passes_per_poll_(options.passes_per_poll()),
+      kernel_(options.kernel()),
+      poller_(kernel_),
+      fds_(poller_,
+           [this](int fd, std::errc e) { report_lost_descriptor(fd, e); }),
+      remote_(std::make_shared<RemoteQueue>(kernel_)),
+      signals_(kernel_, *remote_),
+      timer_resolution_(options.timer_resolution()),
+      busy_poll_(options.busy_poll()),
+      measure_callbacks_(options.measure_callbacks()) {
+  if (timer_resolution_ <= Duration::zero()) {
+    throw std::invalid_argument("LoopOptions: timer_resolution must be > 0");
+  }
+  if (passes_per_poll_ == 0) {
+    throw std::invalid_argument("LoopOptions: passes_per_poll must be > 0");
+  }
+  const std::errc error =
+      poller_.add(remote_->wake_fd(), Events::kRead, Token::waker());
+  if (error != std::errc()) {
+    throw std::system_error(std::make_error_code(error),
+                            "epoll_ctl for the loop's eventfd");
+  }
+  set_debug(options.debug());
+  LiveLoops::instance().add(*this);
+}
+
+EventLoop::~EventLoop() {
+  RONDO_CHECK(!is_running());
+  if (!is_closed() && debug_) {
+    // asyncio's ResourceWarning.
+    log().warn("unclosed event loop {}", to_string(*this));
+  }
+  close();
+}
+
+void EventLoop::close() {
+  if (is_running()) throw RuntimeError("Cannot close a running event loop");
+  const std::uintptr_t before = guard_.exchange(kClosed);
+  if (before == kClosed) return;
+  const bool forked = before == kForked;
+  LiveLoops::instance().remove(*this);
+  // From here on nothing can be scheduled. All captures are destroyed before
+  // the descriptors are closed.
+  std::vector<RemoteQueue::Item> posted;
+  // In a forked child another thread's lock may be held for ever.
+  if (!forked) remote_->close(posted);
+  signals_.clear(forked);
+  fds_.clear(/*in_kernel=*/!forked);
+  while (!timers_.empty()) Handle(timers_.front()).cancel();
+  while (!ready_.empty()) {
+    Entry* entry = ready_.pop();
+    detail::cancel(entry);
+    detail::drop_reference(entry);
+  }
+  remote_items_.clear();
+  posted.clear();
+  poller_.close();
+}
+
+std::unique_ptr<EventLoop> new_event_loop(const LoopOptions& options) {
+  return std::make_unique<EventLoop>(options);
+}
+
+// -- threads -----------------------------------------------------------------
+
+void EventLoop::refuse(std::uintptr_t guard) {
+  if (guard == kClosed) throw RuntimeError("Event loop is closed");
+  if (guard == kForked) {
+    throw RuntimeError(
+        "This event loop belongs to the parent process: make a new one after "
+        "fork()");
+  }
+  throw RuntimeError(
+      "Non-thread-safe operation invoked on an event loop other than the "
+      "current one");
+}
+
+EventLoop::RunningScope::RunningScope(EventLoop& loop) : loop_(loop) {
+  if (running_loop != nullptr && running_loop != &loop) {
+    throw RuntimeError(
+        "Cannot run the event loop while another loop is running");
+  }
+  std::uintptr_t guard = kAnyThread;
+  if (!loop.guard_.compare_exchange_strong(guard, this_thread())) {
+    if (guard == kClosed || guard == kForked) refuse(guard);
+    throw RuntimeError("This event loop is already running");
+  }
+  running_loop = &loop;
+}
+
+EventLoop::RunningScope::~RunningScope() {
+  running_loop = nullptr;
+  // Not in a forked child, where the loop stays unusable.
+  std::uintptr_t guard = this_thread();
+  loop_.guard_.compare_exchange_strong(guard, kAnyThread);
+}
+
+EventLoop& get_running_loop() {
+  if (running_loop == nullptr) throw RuntimeError("no running event loop");
+  return *running_loop;
+}
+
+}  // namespace rondo

@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: MIT
+#include <cxxabi.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <utility>
+
+#include "reactor/errors.h"
+#include "reactor/event_loop.h"
+#include "reactor/internal/log.h"
+#include "reactor/loop_observer.h"
+#include "reactor/snapshot.h"
+
+// What a loop tells of itself: exceptions, its state, its steps.
+
+namespace rondo {
+
+using detail::Entry;
+using detail::TimerEntry;
+using detail::Token;
+
+// -- exceptions --------------------------------------------------------------
+
+void EventLoop::set_exception_handler(ExceptionHandler handler) {
+  exception_handler_ =
+      handler ? std::make_shared<ExceptionHandler>(std::move(handler))
+              : nullptr;
+}
+
+void EventLoop::call_exception_handler(const ExceptionContext& context) {
+  // A copy: the handler may put another one in its place.
+  const auto handler = exception_handler_;
+  if (handler == nullptr) return default_exception_handler(context);
+  try {
+    (*handler)(*this, context);
+  } catch (const SystemExit&) {
+    throw;
+  } catch (const KeyboardInterrupt&) {
+    throw;
+  } catch (const abi::__forced_unwind&) {
+    throw;
+  } catch (...) {
+    log().error("Unhandled error in exception handler\ncontext: {}\n{}",
+                to_string(context), describe(std::current_exception()));
+  }
+}
+
+void EventLoop::default_exception_handler(const ExceptionContext& context) {
+  log().error("{}", to_string(context));
+}
+
+/// Inside the catch block of `entry`'s exception.
+void EventLoop::report_exception(Entry* entry) {
+  ++stats_.exceptions;
+  try {
+    ExceptionContext context;
+    context.exception = std::current_exception();
+    context.handle = Handle(entry);
+    context.message = "Exception in callback " +
+                      entry->callback.description() + " at " +
+                      entry->where.file_name() + ":" +
+                      std::to_string(entry->where.line());
+    call_exception_handler(context);
+  } catch (const std::bad_alloc&) {
+    // Without memory the place is still known.
+    std::fprintf(stderr,
+                 "rondo: exception in a callback made at %s:%u; no memory to "
+                 "report it\n",
+                 entry->where.file_name(),
+                 static_cast<unsigned>(entry->where.line()));
+  }
+}
+
+/// A descriptor was closed behind the loop's back, or the kernel would not
+/// keep it. Told from the loop, not from inside the call that found out.
+void EventLoop::report_lost_descriptor(int fd, std::errc error) noexcept {
+  try {
+    call_soon([this, fd, error] {
+      ExceptionContext context("fd " + std::to_string(fd) +
+                               " was lost by the loop (closed before "
+                               "remove_reader or remove_writer?); its "
+                               "callbacks are cancelled");
+      context.extra.emplace_back("error",
+                                 std::make_error_code(error).message());
+      call_exception_handler(context);
+    });
+  } catch (...) {
+    std::fprintf(stderr, "rondo: fd %d was lost by the loop\n", fd);
+  }
+}
+
+// -- a new epoll set ---------------------------------------------------------
+
+void EventLoop::rebuild() noexcept {
+  ++stats_.rebuilds;
+  const std::errc error = try_rebuild();
+  if (error == std::errc()) {
+    rebuild_pause_ = Duration::zero();
+    return;
+  }
+  // The kernel will report the stale descriptor again at once. Until there is
+  // a new set, a pause keeps that from eating the processor.
+  constexpr Duration kFirst = std::chrono::milliseconds(1);
+  constexpr Duration kLongest = std::chrono::milliseconds(100);
+  if (rebuild_pause_ == Duration::zero()) {
+    log().error("epoll set cannot be renewed: error={}; trying again",
+                std::make_error_code(error).message());
+  }
+  rebuild_pause_ = std::clamp(2 * rebuild_pause_, kFirst, kLongest);
+  kernel_.sleep_ns(rebuild_pause_.count());
+}
+
+std::errc EventLoop::try_rebuild() noexcept {
+  std::errc error = poller_.renew();
+  if (error != std::errc()) return error;
+  fds_.register_all();
+  return poller_.add(remote_->wake_fd(), Events::kRead, Token::waker());
+}
+
+// -- debugging ---------------------------------------------------------------
+
+void EventLoop::set_debug(bool enabled) noexcept {
+  debug_ = enabled;
+  update_instrumented();
+}
+
+void EventLoop::update_instrumented() noexcept {
+  instrumented_ = debug_ || measure_callbacks_ || !observers_.empty();
+}
+
+void EventLoop::add_observer(LoopObserver& observer) {
+  observers_.push_back(&observer);
+  update_instrumented();
+}
+
+bool EventLoop::remove_observer(LoopObserver& observer) noexcept {
+  const bool removed = std::erase(observers_, &observer) > 0;
+  update_instrumented();
+  return removed;
+}
+
+Snapshot EventLoop::snapshot() const {
+  Snapshot snapshot;
+  snapshot.time = time();
+  snapshot.running = is_running();
+  snapshot.closed = is_closed();
+  snapshot.stopping = stopping_;
+  snapshot.stats = stats_;
+  for (const Entry* entry = ready_.front(); entry != nullptr;
+       entry = entry->next) {
+    snapshot.ready.push_back(Handle(const_cast<Entry*>(entry)));
+  }
+  std::vector<TimerEntry*> timers;
+  timers_.for_each([&](TimerEntry& timer) { timers.push_back(&timer); });
+  std::sort(timers.begin(), timers.end(),
+            [](const TimerEntry* a, const TimerEntry* b) {
+              return a->when < b->when ||
+                     (a->when == b->when && a->order < b->order);
+            });
+  for (TimerEntry* timer : timers) {
+    snapshot.timers.push_back(TimerHandle(timer));
+  }
+  fds_.for_each([&](int fd, Events interest, Entry* reader, Entry* writer) {
+    Snapshot::Descriptor descriptor;
+    descriptor.fd = fd;
+    descriptor.interest = interest;
+    if (reader != nullptr) descriptor.reader = Handle(reader);
+    if (writer != nullptr) descriptor.writer = Handle(writer);
+    snapshot.descriptors.push_back(std::move(descriptor));
+  });
+  return snapshot;
+}
+
+std::string to_string(const EventLoop& loop) {
+  const auto flag = [](bool value) { return value ? "True" : "False"; };
+  return std::string("<EventLoop running=") + flag(loop.is_running()) +
+         " closed=" + flag(loop.is_closed()) +
+         " debug=" + flag(loop.get_debug()) + ">";
+}
+
+}  // namespace rondo

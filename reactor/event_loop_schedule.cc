@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: MIT
+#include <signal.h>
+
+#include <stdexcept>
+#include <string>
+#include <utility>
+
+#include "reactor/errors.h"
+#include "reactor/event_loop.h"
+
+// How callbacks get into the loop and out of it.
+
+namespace rondo {
+
+using detail::Entry;
+using detail::TimerEntry;
+
+namespace {
+
+void check_callable(bool callable, const char* operation) {
+  if (!callable) {
+    // asyncio's TypeError.
+    throw std::invalid_argument("a callable object was expected by " +
+                                std::string(operation) + "()");
+  }
+}
+
+}  // namespace
+
+Entry* EventLoop::make_entry(Callback& callback, std::source_location where,
+                             const char* operation) {
+  if (!callback) [[unlikely]] check_callable(false, operation);
+  void* memory = entries_->allocate();
+  return ::new (memory) Entry(*entries_, std::move(callback), where);
+}
+
+// -- soon and later ----------------------------------------------------------
+
+Handle EventLoop::call_soon(Callback callback, std::source_location where) {
+  check_usable();
+  Entry* entry = make_entry(callback, where, "call_soon");
+  detail::add_reference(entry);  // the queue's
+  ready_.push(entry);
+  return Handle(entry);
+}
+
+TimerHandle EventLoop::call_later(Delay delay, Callback callback,
+                                  std::source_location where) {
+  return call_at(saturating_add(time(), delay.value()), std::move(callback),
+                 where);
+}
+
+TimerHandle EventLoop::call_at(TimePoint when, Callback callback,
+                               std::source_location where) {
+  check_usable();
+  check_callable(static_cast<bool>(callback), "call_at");
+  void* memory = timer_entries_->allocate();
+  auto* timer = ::new (memory)
+      TimerEntry(*timer_entries_, std::move(callback), where, timers_);
+  TimerHandle handle(timer);
+  timer->when = when;
+  timers_.insert(timer);  // may throw: then the handle gives it back
+  detail::add_reference(timer);
+  return handle;
+}
+
+void EventLoop::call_soon_threadsafe(Callback callback,
+                                     std::source_location where) {
+  if (guard_.load(std::memory_order_relaxed) == this_thread()) {
+    call_soon(std::move(callback), where);
+  } else if (!remote_->post(std::move(callback), where)) {
+    throw RuntimeError("Event loop is closed");
+  }
+}
+
+// -- descriptors -------------------------------------------------------------
+
+namespace {
+
+/// An entry on its way into a table: given up if the table throws.
+class Pending {
+ public:
+  explicit Pending(Entry* entry) noexcept : entry_(entry) {
+    entry->flags |= Entry::kRepeats;
+    detail::add_reference(entry);
+  }
+  Pending(const Pending&) = delete;
+  Pending& operator=(const Pending&) = delete;
+  ~Pending() {
+    if (entry_ != nullptr) detail::drop_reference(entry_);
+  }
+  Entry* get() const noexcept { return entry_; }
+  void accepted() noexcept { entry_ = nullptr; }
+
+ private:
+  Entry* entry_;
+};
+
+}  // namespace
+
+void EventLoop::add_reader(int fd, Callback on_readable,
+                           std::source_location where) {
+  check_usable();
+  Pending entry(make_entry(on_readable, where, "add_reader"));
+  fds_.set_reader(fd, entry.get());
+  entry.accepted();
+}
+
+void EventLoop::add_writer(int fd, Callback on_writable,
+                           std::source_location where) {
+  check_usable();
+  Pending entry(make_entry(on_writable, where, "add_writer"));
+  fds_.set_writer(fd, entry.get());
+  entry.accepted();
+}
+
+void EventLoop::watch(int fd, Events interest, WatchCallback on_events,
+                      std::source_location where) {
+  check_usable();
+  check_callable(static_cast<bool>(on_events), "watch");
+  // The record of events has to stay where it is, so it has a place of its
+  // own: the one allocation of a watch.
+  auto call = std::make_unique<detail::WatchCall>(std::move(on_events));
+  detail::WatchCall* record = call.get();
+  Callback callback(detail::OwnedWatchCall{std::move(call)});
+  Pending entry(make_entry(callback, where, "watch"));
+  fds_.set_watch(fd, interest, entry.get(), record);
+  entry.accepted();
+}
+
+void EventLoop::modify_watch(int fd, Events interest) {
+  check_usable();
+  fds_.modify_watch(fd, interest);
+}
+
+bool EventLoop::can_remove() const {
+  const std::uintptr_t guard = guard_.load(std::memory_order_relaxed);
+  if (guard == kClosed || guard == kForked) return false;
+  check_usable();
+  return true;
+}
+
+bool EventLoop::remove_reader(int fd) {
+  return can_remove() && fds_.remove_reader(fd);
+}
+
+bool EventLoop::remove_writer(int fd) {
+  return can_remove() && fds_.remove_writer(fd);
+}
+
+bool EventLoop::unwatch(int fd) { return can_remove() && fds_.remove_watch(fd); }
+
+// -- signals -----------------------------------------------------------------
+
+void EventLoop::add_signal_handler(int signal_number, Callback callback,
+                                   std::source_location where) {
+  check_usable();
+  Pending entry(make_entry(callback, where, "add_signal_handler"));
+  signals_.add(signal_number, entry.get());
+  entry.accepted();
+}
+
+bool EventLoop::remove_signal_handler(int signal_number) {
+  return can_remove() && signals_.remove(signal_number);
+}
+
+}  // namespace rondo

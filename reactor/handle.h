@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <compare>
+#include <string>
+#include <utility>
+
+#include "reactor/internal/entry.h"
+
+namespace rondo {
+
+/// A scheduled callback, as asyncio's Handle: what call_soon() returns.
+///
+/// A small value, copied freely; all copies mean the same callback. Dropping
+/// it changes nothing: the callback runs. ScopedHandle is the one that
+/// cancels.
+///
+/// Threading: only on the thread of its loop.
+/// Lifetime: may outlive the loop; cancel() is then without effect.
+class Handle {
+ public:
+  /// Means no callback.
+  Handle() noexcept = default;
+  /// Means the same callback as `other`.
+  Handle(const Handle& other) noexcept : entry_(other.entry_) {
+    if (entry_ != nullptr) detail::add_reference(entry_);
+  }
+  /// Leaves `other` meaning none.
+  Handle(Handle&& other) noexcept
+      : entry_(std::exchange(other.entry_, nullptr)) {}
+  /// From now on means the same callback as `other`.
+  Handle& operator=(Handle other) noexcept {
+    std::swap(entry_, other.entry_);
+    return *this;
+  }
+  ~Handle() {
+    if (entry_ != nullptr) detail::drop_reference(entry_);
+  }
+
+  /// Once this returns, the callback does not run any more, even if it is
+  /// already in the batch that is being run. Its captures are destroyed
+  /// before this returns; when called out of the callback itself, they are
+  /// destroyed as soon as the callback returns.
+  ///
+  /// No effect the second time, or on a callback that has run. Allocates
+  /// nothing; O(log n) for a timer among n.
+  void cancel() noexcept;
+
+  /// Whether cancel() was called, even after it ran, as in asyncio.
+  bool cancelled() const noexcept {
+    return entry_ != nullptr && entry_->has(detail::Entry::kCancelled);
+  }
+
+  /// Whether it means a callback at all.
+  explicit operator bool() const noexcept { return entry_ != nullptr; }
+
+  /// Whether both mean the same callback, or both none.
+  bool is(const Handle& other) const noexcept {
+    return entry_ == other.entry_;
+  }
+
+ protected:
+  friend class EventLoop;
+  friend std::string to_string(const Handle& handle);
+  explicit Handle(detail::Entry* entry) noexcept : entry_(entry) {
+    detail::add_reference(entry);
+  }
+
+  /// Null, or one reference.
+  detail::Entry* entry_ = nullptr;
+};
+
+/// A Handle with a deadline: what call_later() and call_at() return.
+class TimerHandle : public Handle {
+ public:
+  /// Means no timer.
+  TimerHandle() noexcept = default;
+
+  /// The deadline, on the clock of EventLoop::time(). Requires: it means a
+  /// timer.
+  TimePoint when() const noexcept { return timer()->when; }
+
+  /// Moves the deadline of a timer that has not run yet, or that is just
+  /// running (it will then run once more). asyncio has no such call: there
+  /// one cancels and calls call_later() again.
+  ///
+  /// Among equal deadlines it counts as made now. Returns false, and changes
+  /// nothing, if it has run or was cancelled. To a later deadline it costs a
+  /// store; to an earlier one O(log n). Allocates nothing, except from inside
+  /// its own callback, where it may throw std::bad_alloc.
+  bool reschedule(TimePoint when);
+
+ private:
+  friend class EventLoop;
+  explicit TimerHandle(detail::TimerEntry* entry) noexcept : Handle(entry) {}
+  detail::TimerEntry* timer() const noexcept {
+    return static_cast<detail::TimerEntry*>(entry_);
+  }
+};
+
+/// Timers compare by deadline, as in asyncio. Both must mean a timer.
+inline auto operator<=>(const TimerHandle& a, const TimerHandle& b) noexcept {
+  return a.when() <=> b.when();
+}
+/// Equal deadlines. For "the same timer" use Handle::is().
+inline bool operator==(const TimerHandle& a, const TimerHandle& b) noexcept {
+  return a.when() == b.when();
+}
+
+/// A Handle that cancels when it is destroyed or overwritten, so that a class
+/// can own its callbacks and capture `this` in them:
+///
+///     class Session {
+///       void touch() { idle_ = loop_.call_later(30s, [this] { close(); }); }
+///       ScopedHandle idle_;
+///     };
+class ScopedHandle {
+ public:
+  /// Owns no callback.
+  ScopedHandle() noexcept = default;
+  /// Owns the callback of `handle`, a TimerHandle too.
+  ScopedHandle(Handle handle) noexcept  // NOLINT: converts, to be assigned
+      : handle_(std::move(handle)) {}
+  /// Leaves `other` owning none.
+  ScopedHandle(ScopedHandle&& other) noexcept = default;
+  /// Cancels its own callback, then owns that of `other`.
+  ScopedHandle& operator=(ScopedHandle&& other) noexcept {
+    // Moved out first: what cancel() destroys may come back here.
+    Handle mine = std::exchange(handle_, std::move(other.handle_));
+    mine.cancel();
+    return *this;
+  }
+  ~ScopedHandle() { cancel(); }
+
+  /// As Handle::cancel().
+  void cancel() noexcept { Handle(handle_).cancel(); }
+  /// The callback without the duty to cancel it; this one owns none then.
+  Handle release() noexcept { return std::exchange(handle_, Handle()); }
+  /// The callback that it owns.
+  const Handle& get() const noexcept { return handle_; }
+
+ private:
+  Handle handle_;
+};
+
+/// As asyncio's repr: `<Handle f(2) at file.cc:8>`, `<Handle cancelled>`,
+/// `<TimerHandle when=841.424468959 f() at file.cc:8>`. The place is that of
+/// the call that scheduled it (in asyncio, where the function is defined).
+std::string to_string(const Handle& handle);
+
+}  // namespace rondo

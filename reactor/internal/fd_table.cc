@@ -1,0 +1,271 @@
+// SPDX-License-Identifier: MIT
+#include "reactor/internal/fd_table.h"
+
+#include <stdexcept>
+#include <string>
+
+#include "reactor/errors.h"
+
+namespace rondo::detail {
+namespace {
+
+Token token_of(int fd, std::uint32_t generation) {
+  return {static_cast<std::uint32_t>(fd), generation};
+}
+
+// The kernel's answer when a descriptor was closed without our knowing and
+// its number names something new.
+constexpr auto kUnregistered = std::errc::no_such_file_or_directory;
+
+std::system_error failure(const char* operation, int fd, std::errc error) {
+  std::string what = std::string(operation) + ": fd " + std::to_string(fd);
+  // epoll_ctl(2): EPERM is for what cannot be polled, and cannot be retried.
+  if (error == std::errc::operation_not_permitted) {
+    what += " is not pollable (a regular file or directory)";
+  }
+  return {std::make_error_code(error), what};
+}
+
+}  // namespace
+
+void FdTable::set_reader(int fd, Entry* entry) {
+  set(fd, &Slot::reader, entry, "add_reader");
+}
+
+void FdTable::set_writer(int fd, Entry* entry) {
+  set(fd, &Slot::writer, entry, "add_writer");
+}
+
+void FdTable::set(int fd, Entry* Slot::*which, Entry* entry,
+                  const char* operation) {
+  Slot& slot = slot_for(fd, operation);
+  if (slot.watch != nullptr) {
+    throw RuntimeError(std::string(operation) + ": fd " + std::to_string(fd) +
+                       " is watched; unwatch it first");
+  }
+  Entry* replaced = std::exchange(slot.*which, entry);
+  // The kernel is told even if it should know already: that is how a number
+  // that was closed and reused behind our back comes to light.
+  const std::errc error = update(fd, slot, wanted(slot));
+  if (error == std::errc()) return drop(replaced);
+  slot.*which = replaced;
+  if (is_lost(slot, error)) lose(fd, error);
+  if (error != kUnregistered) throw failure(operation, fd, error);
+  // The number names something new by now, and that is what the caller means.
+  set(fd, which, entry, operation);
+}
+
+void FdTable::set_watch(int fd, Events interest, Entry* entry,
+                        WatchCall* call) {
+  Slot& slot = slot_for(fd, "watch");
+  if (slot.watch == nullptr &&
+      (slot.reader != nullptr || slot.writer != nullptr)) {
+    throw RuntimeError("watch: fd " + std::to_string(fd) +
+                       " has a reader or a writer; remove it first");
+  }
+  const Slot before = slot;
+  slot.reader = entry;
+  slot.watch = call;
+  slot.watched = interest;
+  const std::errc error = update(fd, slot, wanted(slot));
+  if (error == std::errc()) return drop(before.reader);
+  slot.reader = before.reader;
+  slot.watch = before.watch;
+  slot.watched = before.watched;
+  if (is_lost(slot, error)) lose(fd, error);
+  if (error != kUnregistered) throw failure("watch", fd, error);
+  set_watch(fd, interest, entry, call);
+}
+
+void FdTable::modify_watch(int fd, Events interest) {
+  Slot* slot = find(fd);
+  if (slot == nullptr || slot->watch == nullptr) {
+    throw RuntimeError("modify_watch: fd " + std::to_string(fd) +
+                       " is not watched");
+  }
+  const Events before = std::exchange(slot->watched, interest);
+  const std::errc error = update(fd, *slot, wanted(*slot));
+  if (error != std::errc()) {
+    slot->watched = before;
+    if (is_lost(*slot, error)) lose(fd, error);
+    throw failure("modify_watch", fd, error);
+  }
+}
+
+bool FdTable::remove_reader(int fd) noexcept {
+  return remove(fd, &Slot::reader);
+}
+
+bool FdTable::remove_writer(int fd) noexcept {
+  return remove(fd, &Slot::writer);
+}
+
+bool FdTable::remove(int fd, Entry* Slot::*which) noexcept {
+  Slot* slot = find(fd);
+  if (slot == nullptr || slot->watch != nullptr || slot->*which == nullptr) {
+    return false;
+  }
+  Entry* removed = std::exchange(slot->*which, nullptr);
+  resynchronise(fd);
+  drop(removed);
+  return true;
+}
+
+bool FdTable::remove_watch(int fd) noexcept {
+  Slot* slot = find(fd);
+  if (slot == nullptr || slot->watch == nullptr) return false;
+  slot->watch = nullptr;
+  slot->watched = Events::kNone;
+  Entry* removed = std::exchange(slot->reader, nullptr);
+  resynchronise(fd);
+  drop(removed);
+  return true;
+}
+
+bool FdTable::dispatch(const PolledEvent& event, ReadyQueue& ready) noexcept {
+  const auto fd = static_cast<std::size_t>(event.token.fd);
+  if (fd >= slots_.size()) return false;
+  Slot& slot = slots_[fd];
+  if (slot.registered == Events::kNone ||
+      slot.generation != event.token.generation) {
+    return false;
+  }
+  bool asked = false;
+  const auto queue = [&](Entry* entry) {
+    asked = true;
+    // Still queued from a pass that an exception cut short: once is enough.
+    if (entry->has(Entry::kQueued)) return;
+    add_reference(entry);
+    ready.push(entry);
+  };
+  if (slot.watch != nullptr) {
+    slot.watch->add(event.events);
+    queue(slot.reader);
+  } else {
+    // Errors and hang-ups go to both: a drained pipe reports EPOLLHUP alone,
+    // and whoever waits has to learn of it.
+    if (slot.reader != nullptr && event.events != Events::kWrite) {
+      queue(slot.reader);
+    }
+    if (slot.writer != nullptr && event.events != Events::kRead) {
+      queue(slot.writer);
+    }
+  }
+  return asked;
+}
+
+void FdTable::resynchronise(int fd) noexcept {
+  Slot& slot = slots_[static_cast<std::size_t>(fd)];
+  const std::errc error = update(fd, slot, wanted(slot));
+  if (error == std::errc()) return;
+  // The rest of what was asked cannot be had either. Better to say so than to
+  // leave in the set what nobody waits for: that would spin.
+  poller_.remove(fd);
+  slot.registered = Events::kNone;
+  lose(fd, error);
+}
+
+void FdTable::register_all() noexcept {
+  for (std::size_t index = 0; index < slots_.size(); ++index) {
+    Slot& slot = slots_[index];
+    const Events interest = std::exchange(slot.registered, Events::kNone);
+    if (interest == Events::kNone) continue;
+    const int fd = static_cast<int>(index);
+    const std::errc error = update(fd, slot, interest);
+    if (error != std::errc()) lose(fd, error);
+  }
+}
+
+void FdTable::clear(bool in_kernel) noexcept {
+  for (std::size_t fd = 0; fd < slots_.size(); ++fd) {
+    Slot& slot = slots_[fd];
+    if (in_kernel && slot.registered != Events::kNone) {
+      poller_.remove(static_cast<int>(fd));
+    }
+    const Slot cleared = std::exchange(slot, Slot{});
+    drop(cleared.reader);
+    drop(cleared.writer);
+  }
+}
+
+FdTable::Slot& FdTable::slot_for(int fd, const char* operation) {
+  if (fd < 0) {
+    // asyncio's words, with ours in front.
+    throw std::invalid_argument(std::string(operation) +
+                                ": Invalid file descriptor: " +
+                                std::to_string(fd));
+  }
+  const auto index = static_cast<std::size_t>(fd);
+  if (index >= slots_.size()) slots_.resize(index + 1);
+  return slots_[index];
+}
+
+FdTable::Slot* FdTable::find(int fd) noexcept {
+  const auto index = static_cast<std::size_t>(fd);
+  return fd >= 0 && index < slots_.size() ? &slots_[index] : nullptr;
+}
+
+Events FdTable::wanted(const Slot& slot) noexcept {
+  if (slot.watch != nullptr) return slot.watched;
+  return (slot.reader != nullptr ? Events::kRead : Events::kNone) |
+         (slot.writer != nullptr ? Events::kWrite : Events::kNone);
+}
+
+/// Makes the kernel's registration `interest`. Nothing is kept in the set for
+/// a descriptor that nobody asks about: EPOLLHUP and EPOLLERR would come
+/// unasked, and spin.
+std::errc FdTable::update(int fd, Slot& slot, Events interest) noexcept {
+  if (interest == Events::kNone) {
+    if (slot.registered == Events::kNone) return {};
+    slot.registered = Events::kNone;
+    // Closed already: the kernel has dropped it, or will report a token that
+    // nobody knows.
+    poller_.remove(fd);
+    return {};
+  }
+  if (slot.registered != Events::kNone) {
+    const std::errc error =
+        poller_.modify(fd, interest, token_of(fd, slot.generation));
+    if (error == std::errc()) slot.registered = interest;
+    return error;
+  }
+  ++slot.generation;
+  std::errc error = poller_.add(fd, interest, token_of(fd, slot.generation));
+  if (error == std::errc::file_exists) {
+    // A registration that we lost sight of (closed, kept alive by a dup, and
+    // put back under its number) is taken over.
+    error = poller_.modify(fd, interest, token_of(fd, slot.generation));
+  }
+  if (error == std::errc()) slot.registered = interest;
+  return error;
+}
+
+/// Whether `error` means that the callbacks in `slot` will not be called any
+/// more.
+bool FdTable::is_lost(const Slot& slot, std::errc error) noexcept {
+  return error == std::errc::bad_file_descriptor || error == kUnregistered ||
+         slot.registered == Events::kNone;
+}
+
+void FdTable::lose(int fd, std::errc error) noexcept {
+  Slot& slot = slots_[static_cast<std::size_t>(fd)];
+  slot.registered = Events::kNone;
+  slot.watched = Events::kNone;
+  slot.watch = nullptr;
+  Entry* reader = std::exchange(slot.reader, nullptr);
+  Entry* writer = std::exchange(slot.writer, nullptr);
+  if (reader == nullptr && writer == nullptr) return;
+  drop(reader);
+  drop(writer);
+  on_lost_(fd, error);
+}
+
+/// What the callback owned may come back here as it dies, so no slot is held
+/// on to across this.
+void FdTable::drop(Entry* entry) noexcept {
+  if (entry == nullptr) return;
+  cancel(entry);
+  drop_reference(entry);
+}
+
+}  // namespace rondo::detail

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <pthread.h>
+#include <signal.h>
+#include <sys/types.h>
+
+#include <cstddef>
+#include <cstdint>
+
+struct epoll_event;
+
+namespace rondo {
+
+/// All that the library asks of Linux, in one list.
+///
+/// Each function is the system call of the same name (see its man page) and
+/// answers as the call itself does, below the C library: a result that is
+/// zero or more, or a negated errno (`-EAGAIN`). errno is not touched.
+///
+/// The library calls the kernel through a Kernel only. `linux_kernel()` is
+/// the real one; a test puts a ScriptedKernel in its place, virtual time a
+/// VirtualKernel.
+///
+/// Threading: a Kernel may be used from any thread at once, `write` from a
+/// signal handler too.
+/// Lifetime: outlives every loop that was given it.
+class Kernel {
+ public:
+  virtual ~Kernel() = default;
+
+  /// epoll_create1(2) with EPOLL_CLOEXEC.
+  virtual int epoll_create() noexcept = 0;
+  /// epoll_ctl(2).
+  virtual int epoll_ctl(int epoll_fd, int operation, int fd,
+                        epoll_event* event) noexcept = 0;
+  /// epoll_wait(2); a negative timeout waits for ever.
+  virtual int epoll_wait(int epoll_fd, epoll_event* events, int events_max,
+                         int timeout_ms) noexcept = 0;
+  /// epoll_pwait2(2) with no signal mask; `timeout_ns` is not negative.
+  virtual int epoll_pwait2(int epoll_fd, epoll_event* events, int events_max,
+                           std::int64_t timeout_ns) noexcept = 0;
+  /// eventfd(2) with EFD_CLOEXEC | EFD_NONBLOCK, counting from zero.
+  virtual int eventfd() noexcept = 0;
+  /// read(2).
+  virtual ssize_t read(int fd, void* buffer, std::size_t size) noexcept = 0;
+  /// write(2).
+  virtual ssize_t write(int fd, const void* data,
+                        std::size_t size) noexcept = 0;
+  /// close(2). Never repeated on EINTR: Linux has closed the descriptor.
+  virtual int close(int fd) noexcept = 0;
+  /// dup3(2) with O_CLOEXEC: makes `new_fd` name what `fd` names.
+  virtual int dup3(int fd, int new_fd) noexcept = 0;
+  /// sigaction(2).
+  virtual int sigaction(int signal_number, const struct ::sigaction* action,
+                        struct ::sigaction* previous) noexcept = 0;
+  /// clock_gettime(2) of CLOCK_MONOTONIC, in nanoseconds.
+  virtual std::int64_t monotonic_ns() noexcept = 0;
+  /// clock_nanosleep(2) on CLOCK_MONOTONIC; may return early.
+  virtual int sleep_ns(std::int64_t duration_ns) noexcept = 0;
+  /// pthread_create(3): a joinable thread with default attributes.
+  virtual int thread_create(::pthread_t* thread, void* (*start)(void*),
+                            void* argument) noexcept = 0;
+};
+
+/// The kernel that this process runs on.
+Kernel& linux_kernel() noexcept;
+
+/// The same as a class, for kernels that change some answers only.
+class LinuxKernel : public Kernel {
+ public:
+  int epoll_create() noexcept override;
+  int epoll_ctl(int epoll_fd, int operation, int fd,
+                epoll_event* event) noexcept override;
+  int epoll_wait(int epoll_fd, epoll_event* events, int events_max,
+                 int timeout_ms) noexcept override;
+  int epoll_pwait2(int epoll_fd, epoll_event* events, int events_max,
+                   std::int64_t timeout_ns) noexcept override;
+  int eventfd() noexcept override;
+  ssize_t read(int fd, void* buffer, std::size_t size) noexcept override;
+  ssize_t write(int fd, const void* data, std::size_t size) noexcept override;
+  int close(int fd) noexcept override;
+  int dup3(int fd, int new_fd) noexcept override;
+  int sigaction(int signal_number, const struct ::sigaction* action,
+                struct ::sigaction* previous) noexcept override;
+  std::int64_t monotonic_ns() noexcept override;
+  int sleep_ns(std::int64_t duration_ns) noexcept override;
+  int thread_create(::pthread_t* thread, void* (*start)(void*),
+                    void* argument) noexcept override;
+};
+
+}  // namespace rondo

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <cstdint>
+
+#include "reactor/clock.h"
+
+namespace rondo {
+
+/// What a loop has done since it was made. Reading it costs a copy.
+struct LoopStats {
+  /// Turns of the loop.
+  std::uint64_t passes = 0;
+  /// Waits for events: epoll_wait(2) calls.
+  std::uint64_t polls = 0;
+  /// Of these, the ones that were allowed to sleep.
+  std::uint64_t sleeps = 0;
+  /// Descriptor events that the kernel reported, the loop's own wake-ups not
+  /// counted.
+  std::uint64_t events = 0;
+  /// Callbacks that ran.
+  std::uint64_t callbacks = 0;
+  /// Of these, callbacks that threw into the exception handler.
+  std::uint64_t exceptions = 0;
+  /// Timers that became due.
+  std::uint64_t timers_fired = 0;
+  /// Callbacks that other threads handed over.
+  std::uint64_t remote_calls = 0;
+  /// Wake-ups from other threads and signal handlers.
+  std::uint64_t wakeups = 0;
+  /// Times that the epoll set was made anew, because the kernel reported a
+  /// descriptor that was closed behind the loop's back.
+  std::uint64_t rebuilds = 0;
+  /// How late the last timer was moved to the ready queue.
+  Duration lag{0};
+  /// The greatest lag so far.
+  Duration lag_max{0};
+  /// Time spent in callbacks. Counted while LoopOptions::measure_callbacks
+  /// or debug mode is on: it needs two looks at the clock a pass.
+  Duration callback_time{0};
+};
+
+}  // namespace rondo

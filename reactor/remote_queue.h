@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <pthread.h>
+
+#include <atomic>
+#include <cstdint>
+#include <source_location>
+#include <vector>
+
+#include "reactor/callback.h"
+#include "reactor/unique_fd.h"
+
+namespace rondo {
+
+/// The way into a loop from other threads: what call_soon_threadsafe() uses.
+///
+/// Shared by the loop and whoever calls it, so that a thread that is late
+/// finds a closed queue instead of a loop that is gone:
+///
+///     std::shared_ptr<RemoteQueue> remote = loop.remote_queue();
+///     std::thread([remote] { remote->post([] { ... }); });
+///
+/// A callback posted before close() is accepted and runs in its turn, or is
+/// destroyed by close(); one posted after is refused. Nothing is dropped
+/// unseen, merged or reordered within a thread. The loop is woken at most
+/// once each time it sleeps.
+///
+/// Threading: post() and the external work counter from any thread; the rest
+/// belongs to the loop.
+class RemoteQueue {
+ public:
+  /// A callback and where it was posted.
+  struct Item {
+    /// Takes both.
+    Item(Callback what, std::source_location at) noexcept
+        : callback(std::move(what)), where(at) {}
+    /// What to run.
+    Callback callback;
+    /// The post() call.
+    std::source_location where;
+  };
+
+  /// Throws std::system_error if there is no descriptor to be had.
+  explicit RemoteQueue(Kernel& kernel);
+  RemoteQueue(const RemoteQueue&) = delete;
+  RemoteQueue& operator=(const RemoteQueue&) = delete;
+  ~RemoteQueue();
+
+  /// Hands `callback` to the loop and wakes it if it sleeps. Returns false,
+  /// and destroys the callback here, if the loop is closed. Throws
+  /// std::bad_alloc (in steady state it allocates nothing), and
+  /// std::invalid_argument for an empty callback.
+  bool post(Callback callback,
+            std::source_location where = std::source_location::current());
+
+  /// Says that something will be posted later, by a thread that works now:
+  /// virtual time stands still until as many end_external_work() calls.
+  void begin_external_work() noexcept { external_work_.fetch_add(1); }
+  /// See begin_external_work().
+  void end_external_work() noexcept;
+  /// How many are out.
+  std::size_t external_work() const noexcept { return external_work_.load(); }
+
+  /// Loop: whether take() would find something. One load.
+  bool pending() const noexcept {
+    return pending_.load(std::memory_order_acquire);
+  }
+  /// Loop: puts what was posted behind `items`, which is empty.
+  void take(std::vector<Item>& items);
+  /// Loop: about to sleep. Returns false if it must not, as something was
+  /// posted meanwhile.
+  bool prepare_sleep() noexcept;
+  /// Loop: back from its sleep.
+  void slept() noexcept { sleeping_.store(false, std::memory_order_relaxed); }
+  /// Loop: no more. Puts what was accepted but never taken into `items`.
+  void close(std::vector<Item>& items);
+
+  /// The descriptor that is readable when the loop is to wake up.
+  int wake_fd() const noexcept { return wake_fd_.get(); }
+  /// Makes wake_fd() readable. Async-signal-safe.
+  void wake() noexcept;
+  /// Loop: makes it unreadable again. Before take(): the other order loses a
+  /// wake-up that comes between the two.
+  void drain() noexcept;
+
+ private:
+  class Lock;
+
+  Kernel& kernel_;
+  UniqueFd wake_fd_;
+  ::pthread_mutex_t mutex_ = PTHREAD_MUTEX_INITIALIZER;
+  std::vector<Item> incoming_;  // under mutex_
+  bool closed_ = false;         // under mutex_
+  // pending_ is true while incoming_ holds something that nobody took.
+  // Whoever makes it true looks at sleeping_; whoever makes sleeping_ true
+  // looks at pending_. Both are sequentially consistent, so at least one of
+  // the two sees the other (Dekker), and no wake-up is lost.
+  std::atomic<bool> pending_{false};
+  std::atomic<bool> sleeping_{false};
+  std::atomic<std::size_t> external_work_{0};
+};
+
+}  // namespace rondo

@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: MIT
+#include "reactor/testing/scripted_kernel.h"
+
+#include <sys/epoll.h>
+
+#include <algorithm>
+#include <cerrno>
+
+namespace rondo {
+namespace {
+
+constexpr const char* kNames[] = {
+    "epoll_create1",    "epoll_ctl(ADD)", "epoll_ctl(MOD)", "epoll_ctl(DEL)",
+    "epoll_wait",       "epoll_pwait2",   "eventfd",        "read",
+    "write",            "close",          "dup3",           "sigaction",
+    "clock_gettime",    "nanosleep",      "pthread_create",
+};
+
+KernelCall call_of(int operation) {
+  switch (operation) {
+    case EPOLL_CTL_ADD:
+      return KernelCall::kEpollAdd;
+    case EPOLL_CTL_MOD:
+      return KernelCall::kEpollModify;
+    default:
+      return KernelCall::kEpollRemove;
+  }
+}
+
+}  // namespace
+
+const char* to_string(KernelCall call) noexcept {
+  return kNames[static_cast<int>(call)];
+}
+
+// -- the script --------------------------------------------------------------
+
+void ScriptedKernel::fail(KernelCall call, int error_number, When when) {
+  Script& script = scripts_[static_cast<int>(call)];
+  script.last = 0;  // nothing fails while the script changes
+  script.first = script.calls + when.from_call;
+  script.error_number = error_number;
+  const std::uint64_t last = script.first + (when.times - 1);
+  script.last = last < script.first ? kForever : last;
+}
+
+void ScriptedKernel::fail(KernelCall call, int error_number) {
+  fail(call, error_number, When{});
+}
+
+void ScriptedKernel::stop_failing() {
+  for (Script& script : scripts_) script.last = 0;
+}
+
+int ScriptedKernel::scripted(KernelCall call) noexcept {
+  Script& script = scripts_[static_cast<int>(call)];
+  const std::uint64_t number = ++script.calls;
+  if (number < script.first || number > script.last) return 0;
+  ++failures_;
+  return script.error_number;
+}
+
+std::uint64_t ScriptedKernel::calls(KernelCall call) const {
+  return scripts_[static_cast<int>(call)].calls;
+}
+
+std::uint64_t ScriptedKernel::failures() const { return failures_; }
+
+// -- the ledger --------------------------------------------------------------
+
+void ScriptedKernel::opened(int fd) noexcept {
+  if (fd < 0) return;
+  const std::lock_guard lock(mutex_);
+  if (++open_[fd] > 1) {
+    ledger_errors_.push_back("fd " + std::to_string(fd) +
+                             " was opened again: somebody else closed it");
+    open_[fd] = 1;
+  }
+}
+
+std::vector<int> ScriptedKernel::open_descriptors() const {
+  const std::lock_guard lock(mutex_);
+  std::vector<int> descriptors;
+  for (const auto& [fd, count] : open_) descriptors.push_back(fd);
+  return descriptors;
+}
+
+std::vector<std::string> ScriptedKernel::ledger_errors() const {
+  const std::lock_guard lock(mutex_);
+  return ledger_errors_;
+}
+
+int ScriptedKernel::close(int fd) noexcept {
+  const int error = scripted(KernelCall::kClose);
+  {
+    const std::lock_guard lock(mutex_);
+    if (open_.erase(fd) == 0) {
+      ledger_errors_.push_back("fd " + std::to_string(fd) +
+                               " was closed but is not open here");
+    }
+  }
+  const int answer = below_.close(fd);
+  return error != 0 ? -error : answer;
+}
+
+// -- the spin detector -------------------------------------------------------
+
+void ScriptedKernel::waited(bool may_sleep, int answer) noexcept {
+  const std::lock_guard lock(mutex_);
+  const bool idle = may_sleep && answer <= 0;
+  idle_wakeups_ = idle ? idle_wakeups_ + 1 : 0;
+  idle_wakeups_max_ = std::max(idle_wakeups_max_, idle_wakeups_);
+  if (answer != 0) ++spins_;
+  spins_max_ = std::max(spins_max_, spins_);
+}
+
+void ScriptedKernel::callback_ran() {
+  const std::lock_guard lock(mutex_);
+  spins_ = 0;
+}
+
+std::uint64_t ScriptedKernel::idle_wakeups_max() const {
+  const std::lock_guard lock(mutex_);
+  return idle_wakeups_max_;
+}
+
+std::uint64_t ScriptedKernel::spins_max() const {
+  const std::lock_guard lock(mutex_);
+  return spins_max_;
+}
+
+// -- the calls ---------------------------------------------------------------
+
+int ScriptedKernel::epoll_create() noexcept {
+  if (const int error = scripted(KernelCall::kEpollCreate)) return -error;
+  const int fd = below_.epoll_create();
+  opened(fd);
+  return fd;
+}
+
+int ScriptedKernel::epoll_ctl(int epoll_fd, int operation, int fd,
+                              ::epoll_event* event) noexcept {
+  if (const int error = scripted(call_of(operation))) return -error;
+  return below_.epoll_ctl(epoll_fd, operation, fd, event);
+}
+
+int ScriptedKernel::epoll_wait(int epoll_fd, ::epoll_event* events,
+                               int events_max, int timeout_ms) noexcept {
+  const int error = scripted(KernelCall::kEpollWait);
+  const int answer =
+      error != 0
+          ? -error
+          : below_.epoll_wait(epoll_fd, events, events_max, timeout_ms);
+  waited(timeout_ms != 0, answer);
+  return answer;
+}
+
+int ScriptedKernel::epoll_pwait2(int epoll_fd, ::epoll_event* events,
+                                 int events_max,
+                                 std::int64_t timeout_ns) noexcept {
+  const int error = scripted(KernelCall::kEpollPwait2);
+  const int answer =
+      error != 0
+          ? -error
+          : below_.epoll_pwait2(epoll_fd, events, events_max, timeout_ns);
+  waited(timeout_ns != 0, answer);
+  return answer;
+}
+
+int ScriptedKernel::eventfd() noexcept {
+  if (const int error = scripted(KernelCall::kEventfd)) return -error;
+  const int fd = below_.eventfd();
+  opened(fd);
+  return fd;
+}
+
+ssize_t ScriptedKernel::read(int fd, void* buffer, std::size_t size) noexcept {
+  if (const int error = scripted(KernelCall::kRead)) return -error;
+  return below_.read(fd, buffer, size);
+}
+
+ssize_t ScriptedKernel::write(int fd, const void* data,
+                              std::size_t size) noexcept {
+  if (const int error = scripted(KernelCall::kWrite)) return -error;
+  return below_.write(fd, data, size);
+}
+
+int ScriptedKernel::dup3(int fd, int new_fd) noexcept {
+  if (const int error = scripted(KernelCall::kDup3)) return -error;
+  return below_.dup3(fd, new_fd);
+}
+
+int ScriptedKernel::sigaction(int signal_number,
+                              const struct ::sigaction* action,
+                              struct ::sigaction* previous) noexcept {
+  if (const int error = scripted(KernelCall::kSigaction)) return -error;
+  return below_.sigaction(signal_number, action, previous);
+}
+
+std::int64_t ScriptedKernel::monotonic_ns() noexcept {
+  scripted(KernelCall::kMonotonicNs);  // counted; it cannot fail
+  return below_.monotonic_ns();
+}
+
+int ScriptedKernel::sleep_ns(std::int64_t duration_ns) noexcept {
+  if (const int error = scripted(KernelCall::kSleepNs)) return -error;
+  return below_.sleep_ns(duration_ns);
+}
+
+int ScriptedKernel::thread_create(::pthread_t* thread, void* (*start)(void*),
+                                  void* argument) noexcept {
+  if (const int error = scripted(KernelCall::kThreadCreate)) return -error;
+  return below_.thread_create(thread, start, argument);
+}
+
+}  // namespace rondo

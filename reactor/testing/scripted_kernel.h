@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <map>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "reactor/kernel.h"
+
+namespace rondo {
+
+/// The calls of a Kernel, as names for a script.
+enum class KernelCall {
+  kEpollCreate,
+  kEpollAdd,
+  kEpollModify,
+  kEpollRemove,
+  kEpollWait,
+  kEpollPwait2,
+  kEventfd,
+  kRead,
+  kWrite,
+  kClose,
+  kDup3,
+  kSigaction,
+  kMonotonicNs,
+  kSleepNs,
+  kThreadCreate,
+};
+
+/// The name of the system call: "epoll_ctl(ADD)".
+const char* to_string(KernelCall call) noexcept;
+
+/// A kernel for tests: passes each call on to another one, unless the script
+/// says that it fails. Counts the calls, keeps a ledger of the descriptors
+/// opened and closed through it, and notices a loop that spins.
+///
+///     ScriptedKernel kernel;
+///     kernel.fail(KernelCall::kEpollAdd, ENOSPC, {.from_call = 2});
+///     EventLoop loop(LoopOptions().kernel(kernel));
+///
+/// A call that fails is not made, but for close(): Linux has closed the
+/// descriptor whatever it answers. Threading: any thread at once.
+class ScriptedKernel : public Kernel {
+ public:
+  /// Which of the calls fail, counted from now, the next one being 1.
+  struct When {
+    /// The first that fails.
+    std::uint64_t from_call = 1;
+    /// How many fail from there.
+    std::uint64_t times = 1;
+  };
+  /// For When::times: all of them.
+  static constexpr std::uint64_t kForever = UINT64_MAX;
+
+  /// Passes calls on to `below`, which outlives it.
+  explicit ScriptedKernel(Kernel& below = linux_kernel()) noexcept
+      : below_(below) {}
+
+  /// Makes `call` answer -`error_number` at the calls that `when` names. A
+  /// later script for the same call replaces the earlier.
+  void fail(KernelCall call, int error_number, When when);
+  /// The next one fails, once.
+  void fail(KernelCall call, int error_number);
+  /// No call fails any more.
+  void stop_failing();
+
+  /// How often `call` was made, failed ones counted.
+  std::uint64_t calls(KernelCall call) const;
+  /// How many answers were the script's.
+  std::uint64_t failures() const;
+
+  /// Descriptors that were opened through this kernel and not closed.
+  std::vector<int> open_descriptors() const;
+  /// What was done wrong with descriptors, in words: closed twice, or closed
+  /// without having been opened here.
+  std::vector<std::string> ledger_errors() const;
+
+  /// How many waits in a row returned without an event and without having
+  /// been asked to (a timeout of zero counts as asked), at most.
+  std::uint64_t idle_wakeups_max() const;
+  /// How many waits in a row returned at once with events, since the last
+  /// call of callback_ran(), at most. A spinning loop makes this grow.
+  std::uint64_t spins_max() const;
+  /// Says that a callback ran: what was reported was of use.
+  void callback_ran();
+
+  int epoll_create() noexcept override;
+  int epoll_ctl(int epoll_fd, int operation, int fd,
+                ::epoll_event* event) noexcept override;
+  int epoll_wait(int epoll_fd, ::epoll_event* events, int events_max,
+                 int timeout_ms) noexcept override;
+  int epoll_pwait2(int epoll_fd, ::epoll_event* events, int events_max,
+                   std::int64_t timeout_ns) noexcept override;
+  int eventfd() noexcept override;
+  ssize_t read(int fd, void* buffer, std::size_t size) noexcept override;
+  ssize_t write(int fd, const void* data, std::size_t size) noexcept override;
+  int close(int fd) noexcept override;
+  int dup3(int fd, int new_fd) noexcept override;
+  int sigaction(int signal_number, const struct ::sigaction* action,
+                struct ::sigaction* previous) noexcept override;
+  std::int64_t monotonic_ns() noexcept override;
+  int sleep_ns(std::int64_t duration_ns) noexcept override;
+  int thread_create(::pthread_t* thread, void* (*start)(void*),
+                    void* argument) noexcept override;
+
+ private:
+  /// Atomic, without the lock: write() is called from signal handlers.
+  struct Script {
+    std::atomic<std::uint64_t> calls{0};
+    std::atomic<std::uint64_t> first{1};  // the calls that fail, in
+    std::atomic<std::uint64_t> last{0};   // terms of `calls`
+    std::atomic<int> error_number{0};
+  };
+
+  /// Counts the call. The errno that it is to fail with, or zero.
+  int scripted(KernelCall call) noexcept;
+  void opened(int fd) noexcept;
+  void waited(bool may_sleep, int answer) noexcept;
+
+  static constexpr int kCalls = 15;
+
+  Kernel& below_;
+  Script scripts_[kCalls];
+  std::atomic<std::uint64_t> failures_{0};
+  mutable std::mutex mutex_;  // for what follows
+  std::map<int, int> open_;  // descriptor -> how often opened
+  std::vector<std::string> ledger_errors_;
+  std::uint64_t idle_wakeups_ = 0;
+  std::uint64_t idle_wakeups_max_ = 0;
+  std::uint64_t spins_ = 0;
+  std::uint64_t spins_max_ = 0;
+};
+
+}  // namespace rondo
