@@ -35,18 +35,7 @@ class UniqueFunction<R(Args...)> {
     requires(!std::is_same_v<std::remove_cvref_t<F>, UniqueFunction> &&
              std::is_invocable_r_v<R, std::decay_t<F>&, Args...>)
   UniqueFunction(F&& callable) {  // NOLINT: converts, as std::function does
-    using Stored = std::decay_t<F>;
-    if constexpr (std::is_pointer_v<Stored>) {
-      if (callable == nullptr) return;
-    }
-    if constexpr (kFits<Stored>) {
-      ::new (static_cast<void*>(storage_)) Stored(std::forward<F>(callable));
-      operations_ = &kInPlace<Stored>;
-    } else {
-      *reinterpret_cast<Stored**>(storage_) =
-          new Stored(std::forward<F>(callable));
-      operations_ = &kOnHeap<Stored>;
-    }
+    hold(std::forward<F>(callable));
   }
   /// Leaves `other` empty.
   UniqueFunction(UniqueFunction&& other) noexcept { take(other); }
@@ -62,6 +51,18 @@ class UniqueFunction<R(Args...)> {
 
   /// Whether it holds something to call.
   explicit operator bool() const noexcept { return operations_ != nullptr; }
+
+  /// As an assignment, made in place. Empty if that throws.
+  template <class F>
+  void emplace(F&& callable) {
+    reset();
+    if constexpr (std::is_same_v<std::remove_cvref_t<F>, UniqueFunction>) {
+      take(callable);
+    } else if constexpr (!std::is_same_v<std::remove_cvref_t<F>,
+                                         std::nullptr_t>) {
+      hold(std::forward<F>(callable));
+    }
+  }
 
   /// Calls what it holds.
   R operator()(Args... args) {
@@ -93,9 +94,9 @@ class UniqueFunction<R(Args...)> {
   };
 
   template <class F>
-  static constexpr bool kFits = sizeof(F) <= kInlineCaptureBytes &&
-                                alignof(F) <= alignof(void*) &&
-                                std::is_nothrow_move_constructible_v<F>;
+  static constexpr bool kFits =
+      sizeof(F) <= kInlineCaptureBytes && alignof(F) <= alignof(void*) &&
+      std::is_nothrow_move_constructible_v<F>;
 
   template <class F>
   static std::string describe(const F& callable) {
@@ -144,6 +145,23 @@ class UniqueFunction<R(Args...)> {
       [](const void* storage) {
         return describe(**static_cast<F* const*>(storage));
       }};
+
+  /// Into an empty one.
+  template <class F>
+  void hold(F&& callable) {
+    using Stored = std::decay_t<F>;
+    if constexpr (std::is_pointer_v<Stored>) {
+      if (callable == nullptr) return;
+    }
+    if constexpr (kFits<Stored>) {
+      ::new (static_cast<void*>(storage_)) Stored(std::forward<F>(callable));
+      operations_ = &kInPlace<Stored>;
+    } else {
+      *reinterpret_cast<Stored**>(storage_) =
+          new Stored(std::forward<F>(callable));
+      operations_ = &kOnHeap<Stored>;
+    }
+  }
 
   void take(UniqueFunction& other) noexcept {
     operations_ = std::exchange(other.operations_, nullptr);

@@ -14,6 +14,9 @@
 // One pass of the loop, from the top of this page to its bottom. The order of
 // the six steps is CPython's BaseEventLoop._run_once, and a promise
 // (reactor/README.md).
+//
+// What lies between run_forever() and the system call is inline by force:
+// see Kernel for what each frame up there would cost.
 
 namespace rondo {
 
@@ -31,7 +34,7 @@ void EventLoop::run_forever() {
   } while (!stopping_);
 }
 
-void EventLoop::do_run_once() {
+[[gnu::always_inline]] inline void EventLoop::do_run_once() {
   check_usable();  // a child forked by a callback ends here
   if (instrumented_) notify([&](auto& o) { o.on_pass_begin(*this); });
   ++stats_.passes;
@@ -45,8 +48,9 @@ void EventLoop::do_run_once() {
 
 // -- steps 1-3: how long to sleep; sleep -------------------------------------
 
-void EventLoop::do_poll_events(Duration at_most) {
-  const Duration timeout = std::min(next_timeout(), at_most);
+[[gnu::always_inline]] inline void EventLoop::do_poll_events(Duration at_most) {
+  const Duration timeout =
+      std::clamp(at_most, Duration::zero(), next_timeout());
   if (instrumented_) notify([&](auto& o) { o.on_poll_begin(*this, timeout); });
   passes_since_poll_ = 0;
   polled_ = wait(timeout);
@@ -72,10 +76,10 @@ Duration EventLoop::next_timeout() noexcept {
   return deadline - now;
 }
 
-std::size_t EventLoop::wait(Duration timeout) {
+[[gnu::always_inline]] inline std::size_t EventLoop::wait(Duration timeout) {
   ++stats_.polls;
   if (timeout == Duration::zero()) {
-    return poller_.wait(Duration::zero(), timer_resolution_);
+    return poller_.wait(Duration::zero());
   }
   if (busy_poll_ > Duration::zero()) {
     const std::size_t events = busy_poll(std::min(timeout, busy_poll_));
@@ -86,21 +90,21 @@ std::size_t EventLoop::wait(Duration timeout) {
   }
   // From here on another thread wakes us; if one was faster, no sleep.
   if (!remote_->prepare_sleep()) {
-    return poller_.wait(Duration::zero(), timer_resolution_);
+    return poller_.wait(Duration::zero());
   }
   ++stats_.sleeps;
   struct Awake {
     ~Awake() { remote.slept(); }
     RemoteQueue& remote;
   } const awake{*remote_};
-  return poller_.wait(timeout, timer_resolution_);
+  return poller_.wait(timeout);
 }
 
 std::size_t EventLoop::busy_poll(Duration limit) {
   const TimePoint end = saturating_add(time(), limit);
   do {
     const std::size_t events =
-        poller_.wait(Duration::zero(), timer_resolution_);
+        poller_.wait(Duration::zero());
     if (events > 0) return events;
     ++stats_.polls;
   } while (!remote_->pending() && time() < end);
@@ -150,10 +154,12 @@ void EventLoop::enqueue_remote() {
   while (!remote_items_.empty()) {
     RemoteQueue::Item& item = remote_items_.back();
     Entry* entry =
-        make_entry(item.callback, item.where, "call_soon_threadsafe");
+        make_entry(*entries_, std::move(item.callback), item.where,
+                   "call_soon_threadsafe");
     remote_items_.pop_back();
-    detail::add_reference(entry);
-    ready_.push(entry);
+    entry->references = 0;
+    entry->flags = 0;
+    detail::enqueue(ready_, entry);
     ++stats_.remote_calls;
   }
 }
@@ -173,56 +179,64 @@ void EventLoop::enqueue_due_timers() {
     if (instrumented_) {
       notify([&](auto& o) { o.on_timer_due(*this, TimerHandle(timer)); });
     }
-    if (timer->has(Entry::kQueued)) {
-      // Waits there since a run that an exception cut short.
-      detail::drop_reference(timer);
-    } else {
-      ready_.push(timer);  // with the heap's reference
-    }
+    // It may wait there since a run that an exception cut short.
+    if (!timer->has(Entry::kQueued)) detail::enqueue(ready_, timer);
+    detail::drop_reference(timer);  // the heap's
   }
 }
 
 // -- step 6: the one place in the library where a user's callback is called --
 
-/// What happens to an entry after its run, however it ends.
-struct EventLoop::Finish {
-  explicit Finish(Entry* ran) noexcept : entry(ran) {
-    entry->flags |= Entry::kRunning;
-  }
-  Finish(const Finish&) = delete;
-  Finish& operator=(const Finish&) = delete;
-  ~Finish() {
-    entry->flags &= static_cast<std::uint8_t>(~Entry::kRunning);
-    const bool runs_again = entry->has(Entry::kArmed | Entry::kRepeats) &&
-                            !entry->has(Entry::kCancelled);
-    if (!runs_again) entry->callback.reset();
-    detail::drop_reference(entry);
-  }
-  Entry* entry;
-};
-
 void EventLoop::do_run_ready() {
+  if (ready_.empty()) return;
   // Only what is ready now. What these callbacks schedule runs after the next
   // poll, so a callback that reschedules itself cannot starve a socket.
-  remaining_ = ready_.size();
-  while (remaining_ > 0) {
-    --remaining_;
-    Entry* entry = ready_.pop();
-    if (entry->has(Entry::kCancelled | Entry::kArmed)) {
-      detail::drop_reference(entry);
-      continue;
-    }
-    const Finish finish(entry);  // holds the callback until it has returned
-    ++stats_.callbacks;
-    if (instrumented_) [[unlikely]] {
-      run_instrumented(entry);
-    } else {
-      run(entry);
-    }
+  const Entry* const last = ready_.back();
+  Entry* entry;
+  do {
+    entry = ready_.pop();
+    run(entry);
+  } while (entry != last);
+}
+
+/// An entry that is being run: kept, with its callback, until that returns or
+/// throws, whatever it does to itself.
+class EventLoop::Run {
+ public:
+  explicit Run(Entry* entry) noexcept : entry_(entry) {
+    entry_->flags ^= Entry::kQueued | Entry::kRunning;
+  }
+  Run(const Run&) = delete;
+  Run& operator=(const Run&) = delete;
+  ~Run() {
+    entry_->clear(Entry::kRunning);
+    const bool again = entry_->has(Entry::kArmed | Entry::kRepeats) &&
+                       !entry_->has(Entry::kCancelled);
+    if (!again) entry_->callback.reset();
+    // The queue's reference. If it was the last, the captures are gone.
+    if (--entry_->references == 0) entry_->pool->release(entry_);
+  }
+
+ private:
+  Entry* const entry_;
+};
+
+inline void EventLoop::run(Entry* entry) {
+  if (entry->has(Entry::kCancelled | Entry::kArmed)) {
+    entry->clear(Entry::kQueued);
+    detail::drop_reference(entry);
+    return;
+  }
+  const Run run(entry);
+  ++stats_.callbacks;
+  if (instrumented_) [[unlikely]] {
+    call_instrumented(entry);
+  } else {
+    call(entry);
   }
 }
 
-void EventLoop::run(Entry* entry) {
+inline void EventLoop::call(Entry* entry) {
   try {
     entry->callback();
   } catch (const SystemExit&) {
@@ -236,11 +250,12 @@ void EventLoop::run(Entry* entry) {
   }
 }
 
-void EventLoop::run_instrumented(Entry* entry) {
+void EventLoop::call_instrumented(Entry* entry) {
+  check_usable();  // a child forked by a callback of this batch ends here
   const Handle handle(entry);
   notify([&](auto& o) { o.on_callback_begin(*this, handle); });
   const TimePoint began = time();
-  run(entry);
+  call(entry);
   const Duration took = time() - began;
   stats_.callback_time += took;
   notify([&](auto& o) { o.on_callback_end(*this, handle); });

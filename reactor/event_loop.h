@@ -8,6 +8,8 @@
 #include <memory>
 #include <source_location>
 #include <string>
+#include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "reactor/callback.h"
@@ -17,6 +19,7 @@
 #include "reactor/handle.h"
 #include "reactor/internal/epoll_poller.h"
 #include "reactor/internal/fd_table.h"
+#include "reactor/internal/entry_pool.h"
 #include "reactor/internal/ready_queue.h"
 #include "reactor/internal/signals.h"
 #include "reactor/internal/timer_heap.h"
@@ -90,22 +93,44 @@ class EventLoop {
 
   /// Queues `callback` for the next pass: first in, first out, exactly once,
   /// never from inside this call. `where` is the line that to_string(handle)
-  /// will show.
-  Handle call_soon(Callback callback, std::source_location where =
-                                          std::source_location::current());
+  /// will show. Throws std::invalid_argument for an empty callback.
+  template <class F>
+    requires std::is_constructible_v<Callback, F>
+  Handle call_soon(F&& callback, std::source_location where =
+                                     std::source_location::current()) {
+    check_usable();
+    detail::Entry* entry =
+        make_entry(*entries_, std::forward<F>(callback), where, "call_soon");
+    entry->references = 1;  // the queue's
+    entry->flags = detail::Entry::kQueued;
+    ready_.push(entry);
+    return Handle(entry);
+  }
 
   /// Runs `callback` once, no sooner than `delay` after time(). Equal
   /// deadlines run in the order they were made. A negative delay is due at
   /// once, one too large for the clock never. Throws std::invalid_argument
-  /// for NaN. O(log n).
-  TimerHandle call_later(
-      Delay delay, Callback callback,
-      std::source_location where = std::source_location::current());
+  /// for NaN or an empty callback. O(log n).
+  template <class F>
+    requires std::is_constructible_v<Callback, F>
+  TimerHandle call_later(Delay delay, F&& callback,
+                         std::source_location where =
+                             std::source_location::current()) {
+    return call_at(saturating_add(time(), delay.value()),
+                   std::forward<F>(callback), where);
+  }
 
   /// The same with a moment of time().
-  TimerHandle call_at(
-      TimePoint when, Callback callback,
-      std::source_location where = std::source_location::current());
+  template <class F>
+    requires std::is_constructible_v<Callback, F>
+  TimerHandle call_at(TimePoint when, F&& callback,
+                      std::source_location where =
+                          std::source_location::current()) {
+    check_usable();
+    return arm(make_entry(*timer_entries_, std::forward<F>(callback), where,
+                          "call_at"),
+               when);
+  }
 
   /// call_soon() from any thread; wakes the loop if it sleeps. The callback
   /// is queued when the loop next looks, behind what is ready by then. On the
@@ -117,9 +142,7 @@ class EventLoop {
       std::source_location where = std::source_location::current());
 
   /// The loop's door for other threads, which may outlive it.
-  std::shared_ptr<RemoteQueue> remote_queue() const noexcept {
-    return remote_;
-  }
+  std::shared_ptr<RemoteQueue> remote_queue() const noexcept { return remote_; }
 
   // -- descriptors ----------------------------------------------------------
 
@@ -240,7 +263,7 @@ class EventLoop {
  private:
   class RunningScope;
   class LiveLoops;
-  struct Finish;
+  class Run;
 
   void do_run_once();
   void do_poll_events(Duration at_most);
@@ -253,7 +276,8 @@ class EventLoop {
   void enqueue_remote();
   void enqueue_due_timers();
   void run(detail::Entry* entry);
-  void run_instrumented(detail::Entry* entry);
+  void call(detail::Entry* entry);
+  void call_instrumented(detail::Entry* entry);
   void report_exception(detail::Entry* entry);
   void report_lost_descriptor(int fd, std::errc error) noexcept;
   void rebuild() noexcept;
@@ -272,9 +296,27 @@ class EventLoop {
 #endif
   }
   void update_instrumented() noexcept;
-  detail::Entry* make_entry(Callback& callback, std::source_location where,
-                            const char* operation);
   bool can_remove() const;
+
+  /// An entry of `pool` that holds `callback`, in no place yet and with no
+  /// reference.
+  template <class F>
+  static detail::Entry* make_entry(detail::EntryPool& pool, F&& callback,
+                                   std::source_location where,
+                                   const char* operation) {
+    detail::Entry* entry = pool.allocate();
+    try {
+      entry->callback.emplace(std::forward<F>(callback));
+      if (!entry->callback) refuse_empty(operation);
+    } catch (...) {
+      pool.release(entry);
+      throw;
+    }
+    entry->where = where;
+    return entry;
+  }
+  [[noreturn]] static void refuse_empty(const char* operation);
+  TimerHandle arm(detail::Entry* entry, TimePoint when);
   template <class Notify>
   void notify(Notify&& notify);
 
@@ -285,14 +327,13 @@ class EventLoop {
   static constexpr std::uintptr_t kForked = 2;
 
   // The memory of all entries: first, so that it goes last.
-  const detail::NodePoolPtr entries_;
-  const detail::NodePoolPtr timer_entries_;
+  const detail::EntryPool::Ptr entries_;
+  const detail::EntryPool::Ptr timer_entries_;
   // Read or written in every pass.
   detail::ReadyQueue ready_;
-  std::size_t remaining_ = 0;  // of the batch that run_ready() runs
-  std::size_t polled_ = 0;     // events that collect() has not seen yet
+  std::size_t polled_ = 0;  // events that collect() has not seen yet
   std::atomic<std::uintptr_t> guard_{kAnyThread};
-  bool instrumented_ = false;  // debug, observers or measuring
+  bool instrumented_ = false;  // debug, observers, measuring, or forked
   bool stopping_ = false;
   bool debug_ = false;
   unsigned passes_since_poll_ = 0;
@@ -306,7 +347,6 @@ class EventLoop {
   std::vector<RemoteQueue::Item> remote_items_;  // taken, oldest last
   detail::SignalTable signals_;
 
-  const Duration timer_resolution_;
   const Duration busy_poll_;
   const bool measure_callbacks_;
   Duration slow_callback_duration_ = std::chrono::milliseconds(100);

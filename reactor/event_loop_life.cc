@@ -18,11 +18,22 @@
 namespace rondo {
 
 using detail::Entry;
+using detail::EntryPool;
 using detail::Token;
 
 namespace {
 
 thread_local EventLoop* running_loop = nullptr;
+
+const LoopOptions& checked(const LoopOptions& options) {
+  if (options.timer_resolution() <= Duration::zero()) {
+    throw std::invalid_argument("LoopOptions: timer_resolution must be > 0");
+  }
+  if (options.passes_per_poll() == 0) {
+    throw std::invalid_argument("LoopOptions: passes_per_poll must be > 0");
+  }
+  return options;
+}
 
 }  // namespace
 
@@ -62,7 +73,7 @@ class EventLoop::LiveLoops {
   void mark_all_forked() {
     for (EventLoop* loop = first_; loop != nullptr; loop = loop->next_live_) {
       loop->guard_ = kForked;
-      loop->remaining_ = 0;  // the batch that fork() was called in ends here
+      loop->instrumented_ = true;  // so that the batch ends here, see call()
     }
   }
 
@@ -73,24 +84,18 @@ class EventLoop::LiveLoops {
 // -- beginning and end -------------------------------------------------------
 
 EventLoop::EventLoop(const LoopOptions& options)
-    : entries_(detail::NodePool::create(sizeof(Entry))),
-      timer_entries_(detail::NodePool::create(sizeof(detail::TimerEntry))),
+    : entries_(EntryPool::create(EntryPool::Kind::kEntries)),
+      timer_entries_(EntryPool::create(EntryPool::Kind::kTimers)),
       passes_per_poll_(options.passes_per_poll()),
+      timers_(*timer_entries_),
       kernel_(options.kernel()),
-      poller_(kernel_),
+      poller_(kernel_, checked(options).timer_resolution()),
       fds_(poller_,
            [this](int fd, std::errc e) { report_lost_descriptor(fd, e); }),
       remote_(std::make_shared<RemoteQueue>(kernel_)),
       signals_(kernel_, *remote_),
-      timer_resolution_(options.timer_resolution()),
       busy_poll_(options.busy_poll()),
       measure_callbacks_(options.measure_callbacks()) {
-  if (timer_resolution_ <= Duration::zero()) {
-    throw std::invalid_argument("LoopOptions: timer_resolution must be > 0");
-  }
-  if (passes_per_poll_ == 0) {
-    throw std::invalid_argument("LoopOptions: passes_per_poll must be > 0");
-  }
   const std::errc error =
       poller_.add(remote_->wake_fd(), Events::kRead, Token::waker());
   if (error != std::errc()) {

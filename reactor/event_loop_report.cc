@@ -57,9 +57,8 @@ void EventLoop::report_exception(Entry* entry) {
     ExceptionContext context;
     context.exception = std::current_exception();
     context.handle = Handle(entry);
-    context.message = "Exception in callback " +
-                      entry->callback.description() + " at " +
-                      entry->where.file_name() + ":" +
+    context.message = "Exception in callback " + entry->callback.description() +
+                      " at " + entry->where.file_name() + ":" +
                       std::to_string(entry->where.line());
     call_exception_handler(context);
   } catch (const std::bad_alloc&) {

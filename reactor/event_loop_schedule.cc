@@ -15,50 +15,21 @@ namespace rondo {
 using detail::Entry;
 using detail::TimerEntry;
 
-namespace {
-
-void check_callable(bool callable, const char* operation) {
-  if (!callable) {
-    // asyncio's TypeError.
-    throw std::invalid_argument("a callable object was expected by " +
-                                std::string(operation) + "()");
-  }
+void EventLoop::refuse_empty(const char* operation) {
+  // asyncio's TypeError.
+  throw std::invalid_argument("a callable object was expected by " +
+                              std::string(operation) + "()");
 }
 
-}  // namespace
+// -- soon and later (what is more often called stands in the header) ---------
 
-Entry* EventLoop::make_entry(Callback& callback, std::source_location where,
-                             const char* operation) {
-  if (!callback) [[unlikely]] check_callable(false, operation);
-  void* memory = entries_->allocate();
-  return ::new (memory) Entry(*entries_, std::move(callback), where);
-}
-
-// -- soon and later ----------------------------------------------------------
-
-Handle EventLoop::call_soon(Callback callback, std::source_location where) {
-  check_usable();
-  Entry* entry = make_entry(callback, where, "call_soon");
-  detail::add_reference(entry);  // the queue's
-  ready_.push(entry);
-  return Handle(entry);
-}
-
-TimerHandle EventLoop::call_later(Delay delay, Callback callback,
-                                  std::source_location where) {
-  return call_at(saturating_add(time(), delay.value()), std::move(callback),
-                 where);
-}
-
-TimerHandle EventLoop::call_at(TimePoint when, Callback callback,
-                               std::source_location where) {
-  check_usable();
-  check_callable(static_cast<bool>(callback), "call_at");
-  void* memory = timer_entries_->allocate();
-  auto* timer = ::new (memory)
-      TimerEntry(*timer_entries_, std::move(callback), where, timers_);
-  TimerHandle handle(timer);
+TimerHandle EventLoop::arm(Entry* entry, TimePoint when) {
+  auto* timer = static_cast<TimerEntry*>(entry);
+  timer->references = 0;
+  timer->flags = Entry::kTimer;
   timer->when = when;
+  timer->heap = &timers_;
+  TimerHandle handle(timer);
   timers_.insert(timer);  // may throw: then the handle gives it back
   detail::add_reference(timer);
   return handle;
@@ -81,8 +52,8 @@ namespace {
 class Pending {
  public:
   explicit Pending(Entry* entry) noexcept : entry_(entry) {
-    entry->flags |= Entry::kRepeats;
-    detail::add_reference(entry);
+    entry->flags = Entry::kRepeats;
+    entry->references = 1;
   }
   Pending(const Pending&) = delete;
   Pending& operator=(const Pending&) = delete;
@@ -101,7 +72,7 @@ class Pending {
 void EventLoop::add_reader(int fd, Callback on_readable,
                            std::source_location where) {
   check_usable();
-  Pending entry(make_entry(on_readable, where, "add_reader"));
+  Pending entry(make_entry(*entries_, std::move(on_readable), where, "add_reader"));
   fds_.set_reader(fd, entry.get());
   entry.accepted();
 }
@@ -109,7 +80,7 @@ void EventLoop::add_reader(int fd, Callback on_readable,
 void EventLoop::add_writer(int fd, Callback on_writable,
                            std::source_location where) {
   check_usable();
-  Pending entry(make_entry(on_writable, where, "add_writer"));
+  Pending entry(make_entry(*entries_, std::move(on_writable), where, "add_writer"));
   fds_.set_writer(fd, entry.get());
   entry.accepted();
 }
@@ -117,13 +88,13 @@ void EventLoop::add_writer(int fd, Callback on_writable,
 void EventLoop::watch(int fd, Events interest, WatchCallback on_events,
                       std::source_location where) {
   check_usable();
-  check_callable(static_cast<bool>(on_events), "watch");
+  if (!on_events) refuse_empty("watch");
   // The record of events has to stay where it is, so it has a place of its
   // own: the one allocation of a watch.
   auto call = std::make_unique<detail::WatchCall>(std::move(on_events));
   detail::WatchCall* record = call.get();
   Callback callback(detail::OwnedWatchCall{std::move(call)});
-  Pending entry(make_entry(callback, where, "watch"));
+  Pending entry(make_entry(*entries_, std::move(callback), where, "watch"));
   fds_.set_watch(fd, interest, entry.get(), record);
   entry.accepted();
 }
@@ -148,14 +119,16 @@ bool EventLoop::remove_writer(int fd) {
   return can_remove() && fds_.remove_writer(fd);
 }
 
-bool EventLoop::unwatch(int fd) { return can_remove() && fds_.remove_watch(fd); }
+bool EventLoop::unwatch(int fd) {
+  return can_remove() && fds_.remove_watch(fd);
+}
 
 // -- signals -----------------------------------------------------------------
 
 void EventLoop::add_signal_handler(int signal_number, Callback callback,
                                    std::source_location where) {
   check_usable();
-  Pending entry(make_entry(callback, where, "add_signal_handler"));
+  Pending entry(make_entry(*entries_, std::move(callback), where, "add_signal_handler"));
   signals_.add(signal_number, entry.get());
   entry.accepted();
 }

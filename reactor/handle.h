@@ -55,9 +55,7 @@ class Handle {
   explicit operator bool() const noexcept { return entry_ != nullptr; }
 
   /// Whether both mean the same callback, or both none.
-  bool is(const Handle& other) const noexcept {
-    return entry_ == other.entry_;
-  }
+  bool is(const Handle& other) const noexcept { return entry_ == other.entry_; }
 
  protected:
   friend class EventLoop;

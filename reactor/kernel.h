@@ -14,9 +14,11 @@ namespace rondo {
 
 /// All that the library asks of Linux, in one list.
 ///
-/// Each function is the system call of the same name (see its man page) and
-/// answers as the call itself does, below the C library: a result that is
-/// zero or more, or a negated errno (`-EAGAIN`). errno is not touched.
+/// Each function is the C library's of the same name (see its man page) and
+/// answers as that does: -1 and errno for a failure. So the real one is a
+/// jump into the C library and nothing else, which matters for epoll_wait():
+/// many processors forget the return addresses of the frames above a system
+/// call, and every further return costs ten nanoseconds.
 ///
 /// The library calls the kernel through a Kernel only. `linux_kernel()` is
 /// the real one; a test puts a ScriptedKernel in its place, virtual time a
@@ -34,12 +36,14 @@ class Kernel {
   /// epoll_ctl(2).
   virtual int epoll_ctl(int epoll_fd, int operation, int fd,
                         epoll_event* event) noexcept = 0;
-  /// epoll_wait(2); a negative timeout waits for ever.
+  /// epoll_wait(2); a negative timeout waits for ever. Not noexcept: it is
+  /// where a thread may be cancelled (pthreads(7)), and a noexcept function
+  /// could not end in a jump.
   virtual int epoll_wait(int epoll_fd, epoll_event* events, int events_max,
-                         int timeout_ms) noexcept = 0;
+                         int timeout_ms) = 0;
   /// epoll_pwait2(2) with no signal mask; `timeout_ns` is not negative.
   virtual int epoll_pwait2(int epoll_fd, epoll_event* events, int events_max,
-                           std::int64_t timeout_ns) noexcept = 0;
+                           std::int64_t timeout_ns) = 0;
   /// eventfd(2) with EFD_CLOEXEC | EFD_NONBLOCK, counting from zero.
   virtual int eventfd() noexcept = 0;
   /// read(2).
@@ -56,9 +60,11 @@ class Kernel {
                         struct ::sigaction* previous) noexcept = 0;
   /// clock_gettime(2) of CLOCK_MONOTONIC, in nanoseconds.
   virtual std::int64_t monotonic_ns() noexcept = 0;
-  /// clock_nanosleep(2) on CLOCK_MONOTONIC; may return early.
+  /// clock_nanosleep(2) on CLOCK_MONOTONIC; may return early. Answers with
+  /// the error number itself.
   virtual int sleep_ns(std::int64_t duration_ns) noexcept = 0;
-  /// pthread_create(3): a joinable thread with default attributes.
+  /// pthread_create(3): a joinable thread with default attributes. Answers
+  /// with the error number itself.
   virtual int thread_create(::pthread_t* thread, void* (*start)(void*),
                             void* argument) noexcept = 0;
 };
@@ -73,9 +79,9 @@ class LinuxKernel : public Kernel {
   int epoll_ctl(int epoll_fd, int operation, int fd,
                 epoll_event* event) noexcept override;
   int epoll_wait(int epoll_fd, epoll_event* events, int events_max,
-                 int timeout_ms) noexcept override;
+                 int timeout_ms) override;
   int epoll_pwait2(int epoll_fd, epoll_event* events, int events_max,
-                   std::int64_t timeout_ns) noexcept override;
+                   std::int64_t timeout_ns) override;
   int eventfd() noexcept override;
   ssize_t read(int fd, void* buffer, std::size_t size) noexcept override;
   ssize_t write(int fd, const void* data, std::size_t size) noexcept override;

@@ -5,20 +5,12 @@
 #include <time.h>
 #include <unistd.h>
 
-#include <cerrno>
-
 #include "reactor/kernel.h"
 
 namespace rondo {
 namespace {
 
 constexpr std::int64_t kNsPerSecond = 1'000'000'000;
-
-/// The C library's -1 and errno, as the kernel said it.
-template <class Result>
-Result answer(Result result) noexcept {
-  return result < 0 ? static_cast<Result>(-errno) : result;
-}
 
 timespec to_timespec(std::int64_t duration_ns) noexcept {
   return {.tv_sec = duration_ns / kNsPerSecond,
@@ -28,49 +20,47 @@ timespec to_timespec(std::int64_t duration_ns) noexcept {
 }  // namespace
 
 int LinuxKernel::epoll_create() noexcept {
-  return answer(::epoll_create1(EPOLL_CLOEXEC));
+  return ::epoll_create1(EPOLL_CLOEXEC);
 }
 
 int LinuxKernel::epoll_ctl(int epoll_fd, int operation, int fd,
                            epoll_event* event) noexcept {
-  return answer(::epoll_ctl(epoll_fd, operation, fd, event));
+  return ::epoll_ctl(epoll_fd, operation, fd, event);
 }
 
 int LinuxKernel::epoll_wait(int epoll_fd, epoll_event* events, int events_max,
-                            int timeout_ms) noexcept {
-  return answer(::epoll_wait(epoll_fd, events, events_max, timeout_ms));
+                            int timeout_ms) {
+  return ::epoll_wait(epoll_fd, events, events_max, timeout_ms);
 }
 
-int LinuxKernel::epoll_pwait2(int epoll_fd, epoll_event* events,
-                              int events_max,
-                              std::int64_t timeout_ns) noexcept {
+int LinuxKernel::epoll_pwait2(int epoll_fd, epoll_event* events, int events_max,
+                              std::int64_t timeout_ns) {
   const timespec timeout = to_timespec(timeout_ns);
-  return answer(
-      ::epoll_pwait2(epoll_fd, events, events_max, &timeout, nullptr));
+  return ::epoll_pwait2(epoll_fd, events, events_max, &timeout, nullptr);
 }
 
 int LinuxKernel::eventfd() noexcept {
-  return answer(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  return ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 }
 
 ssize_t LinuxKernel::read(int fd, void* buffer, std::size_t size) noexcept {
-  return answer(::read(fd, buffer, size));
+  return ::read(fd, buffer, size);
 }
 
 ssize_t LinuxKernel::write(int fd, const void* data,
                            std::size_t size) noexcept {
-  return answer(::write(fd, data, size));
+  return ::write(fd, data, size);
 }
 
-int LinuxKernel::close(int fd) noexcept { return answer(::close(fd)); }
+int LinuxKernel::close(int fd) noexcept { return ::close(fd); }
 
 int LinuxKernel::dup3(int fd, int new_fd) noexcept {
-  return answer(::dup3(fd, new_fd, O_CLOEXEC));
+  return ::dup3(fd, new_fd, O_CLOEXEC);
 }
 
 int LinuxKernel::sigaction(int signal_number, const struct ::sigaction* action,
                            struct ::sigaction* previous) noexcept {
-  return answer(::sigaction(signal_number, action, previous));
+  return ::sigaction(signal_number, action, previous);
 }
 
 std::int64_t LinuxKernel::monotonic_ns() noexcept {
@@ -81,13 +71,12 @@ std::int64_t LinuxKernel::monotonic_ns() noexcept {
 
 int LinuxKernel::sleep_ns(std::int64_t duration_ns) noexcept {
   const timespec duration = to_timespec(duration_ns);
-  // This one returns the error number itself.
-  return -::clock_nanosleep(CLOCK_MONOTONIC, 0, &duration, nullptr);
+  return ::clock_nanosleep(CLOCK_MONOTONIC, 0, &duration, nullptr);
 }
 
 int LinuxKernel::thread_create(::pthread_t* thread, void* (*start)(void*),
                                void* argument) noexcept {
-  return -::pthread_create(thread, nullptr, start, argument);
+  return ::pthread_create(thread, nullptr, start, argument);
 }
 
 Kernel& linux_kernel() noexcept {

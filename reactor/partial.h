@@ -23,7 +23,8 @@ class BoundCall {
   /// Keeps a copy of each.
   template <class G, class... Values>
   explicit BoundCall(G&& function, std::tuple<Values...> arguments)
-      : function_(std::forward<G>(function)), arguments_(std::move(arguments)) {}
+      : function_(std::forward<G>(function)),
+        arguments_(std::move(arguments)) {}
 
   /// The function, as functools.partial's `func`.
   const F& func() const noexcept { return function_; }

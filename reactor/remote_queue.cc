@@ -11,7 +11,7 @@ namespace {
 int create_eventfd(Kernel& kernel) {
   const int fd = kernel.eventfd();
   if (fd < 0) {
-    throw std::system_error(-fd, std::generic_category(), "eventfd");
+    throw std::system_error(errno, std::generic_category(), "eventfd");
   }
   return fd;
 }
@@ -84,13 +84,15 @@ void RemoteQueue::close(std::vector<Item>& items) {
 void RemoteQueue::wake() noexcept {
   const std::uint64_t one = 1;
   // EAGAIN says that the counter is full: then it is readable as well.
-  while (kernel_.write(wake_fd_.get(), &one, sizeof one) == -EINTR) {
+  while (kernel_.write(wake_fd_.get(), &one, sizeof one) < 0 &&
+         errno == EINTR) {
   }
 }
 
 void RemoteQueue::drain() noexcept {
   std::uint64_t count;
-  while (kernel_.read(wake_fd_.get(), &count, sizeof count) == -EINTR) {
+  while (kernel_.read(wake_fd_.get(), &count, sizeof count) < 0 &&
+         errno == EINTR) {
   }
 }
 

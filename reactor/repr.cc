@@ -76,8 +76,7 @@ std::string repr_unsigned(std::uint64_t value) { return digits(value); }
 std::string repr_floating(double value) {
   std::string text = digits(value);
   // Python marks a float: 2.0, not 2.
-  if (std::isfinite(value) &&
-      text.find_first_of(".e") == std::string::npos) {
+  if (std::isfinite(value) && text.find_first_of(".e") == std::string::npos) {
     text += ".0";
   }
   return text;

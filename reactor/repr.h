@@ -57,7 +57,10 @@ std::string repr(const T& value) {
     } else {
       return repr_shortened(detail::repr_object(typeid(T), value));
     }
-  } else if constexpr (requires { typename T::type; value.get(); }) {
+  } else if constexpr (requires {
+                         typename T::type;
+                         value.get();
+                       }) {
     return repr(value.get());
   } else {
     return repr_shortened(detail::repr_object(typeid(T), &value));

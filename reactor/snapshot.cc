@@ -17,8 +17,7 @@ std::string to_string(const Snapshot& snapshot) {
   for (const TimerHandle& timer : snapshot.timers) {
     text += "  " + to_string(timer) + "\n";
   }
-  text +=
-      "descriptors (" + std::to_string(snapshot.descriptors.size()) + ")\n";
+  text += "descriptors (" + std::to_string(snapshot.descriptors.size()) + ")\n";
   for (const auto& descriptor : snapshot.descriptors) {
     text += "  fd=" + std::to_string(descriptor.fd) +
             " interest=" + to_string(descriptor.interest);

@@ -160,7 +160,7 @@ int ThreadPool::State::start_thread(const std::shared_ptr<State>& state) {
   auto argument = std::make_unique<std::shared_ptr<State>>(state);
   ::pthread_t thread;
   const int error =
-      -state->kernel->thread_create(&thread, thread_main, argument.get());
+      state->kernel->thread_create(&thread, thread_main, argument.get());
   if (error != 0) return error;
   static_cast<void>(argument.release());  // the thread's now
   // Threads are not joined but counted out: shutdown() may give up waiting.

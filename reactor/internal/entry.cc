@@ -1,21 +1,19 @@
 // SPDX-License-Identifier: MIT
 #include "reactor/internal/entry.h"
 
+#include "reactor/internal/entry_pool.h"
 #include "reactor/internal/timer_heap.h"
 
 namespace rondo::detail {
 
 void destroy(Entry* entry) noexcept {
-  NodePool* pool = entry->pool;
-  // Both kinds end the same way: the rest of a TimerEntry is plain data.
   entry->callback.reset();
-  entry->~Entry();
-  pool->release(entry);
+  entry->pool->release(entry);
 }
 
 void cancel(Entry* entry) noexcept {
   if (entry->has(Entry::kCancelled)) return;
-  entry->flags |= Entry::kCancelled;
+  entry->set(Entry::kCancelled);
   const bool was_armed = entry->has(Entry::kArmed);
   if (was_armed) {
     auto* timer = static_cast<TimerEntry*>(entry);

@@ -3,13 +3,14 @@
 
 #include <cstdint>
 #include <source_location>
+#include <utility>
 
 #include "reactor/callback.h"
 #include "reactor/clock.h"
-#include "reactor/internal/node_pool.h"
 
 namespace rondo::detail {
 
+class EntryPool;
 class TimerHeap;
 
 /// What a Handle points to and the loop runs: a callback, where it was
@@ -18,14 +19,16 @@ class TimerHeap;
 /// Counted by hand, without atomics: one loop, one thread. Each of these
 /// holds one reference: every Handle, the ready queue while it is queued, the
 /// timer heap while it is armed, the fd table while it is registered there.
+/// At zero it goes back to its pool, which keeps it constructed.
 ///
 /// The states, as combinations of the flags:
 ///
 ///   queued               will run in this pass
 ///   armed                will be queued when its deadline comes
+///   armed | queued       was queued, then moved by reschedule(): its place in
+///                        the queue is passed over
 ///   running              its callback is on the stack
 ///   running | armed      moved by reschedule() out of its own callback
-///   running | queued     an fd that became ready again before it returned
 ///   cancelled (| any)    never runs again; captures gone unless running
 ///   none                 has run, captures gone; or an fd waiting for events
 struct Entry {
@@ -38,37 +41,40 @@ struct Entry {
     kTimer = 32,    // is a TimerEntry
   };
 
-  Entry(NodePool& from, Callback&& what, std::source_location at) noexcept
-      : callback(std::move(what)), where(at), pool(&from) {}
+  explicit Entry(EntryPool& owner) noexcept : pool(&owner) {}
   Entry(const Entry&) = delete;
   Entry& operator=(const Entry&) = delete;
 
-  bool has(std::uint8_t flag) const noexcept { return (flags & flag) != 0; }
+  bool has(unsigned flag) const noexcept { return (flags & flag) != 0; }
+  void set(unsigned flag) noexcept {
+    flags = static_cast<std::uint8_t>(flags | flag);
+  }
+  void clear(unsigned flag) noexcept {
+    flags = static_cast<std::uint8_t>(flags & ~flag);
+  }
 
-  Entry* next = nullptr;  // behind this one in the ready queue
-  Callback callback;
-  std::source_location where;
-  NodePool* pool;
+  // What a run needs comes first: one cache line.
+  Entry* next = nullptr;  // in the ready queue, or in the pool's free list
   std::uint32_t references = 0;
   std::uint8_t flags = 0;
+  Callback callback;
+  std::source_location where;
+  EntryPool* const pool;
 };
 
 /// An Entry with a deadline.
 struct TimerEntry : Entry {
-  TimerEntry(NodePool& from, Callback&& what, std::source_location at,
-             TimerHeap& in) noexcept
-      : Entry(from, std::move(what), at), heap(&in) {
-    flags = kTimer;
-  }
+  TimerEntry(EntryPool& owner, std::uint32_t number) noexcept
+      : Entry(owner), slot(number) {}
 
   TimePoint when;         // the deadline
   TimePoint queued_when;  // the one the heap knows, not later: see TimerHeap
-  TimerHeap* heap;
-  std::uint32_t slot = 0;   // its place in the heap's table
-  std::uint32_t order = 0;  // of its making, among equal deadlines
+  TimerHeap* heap = nullptr;
+  std::uint32_t order = 0;   // of its making, among equal deadlines
+  const std::uint32_t slot;  // its number in its pool
 };
 
-/// Destroys `entry` and gives its memory back. Out of line: the rare end.
+/// Destroys the captures and gives `entry` back to its pool.
 void destroy(Entry* entry) noexcept;
 
 inline void add_reference(Entry* entry) noexcept { ++entry->references; }
@@ -78,7 +84,7 @@ inline void drop_reference(Entry* entry) noexcept {
 }
 
 /// Marks `entry` as cancelled, takes it out of the timer heap, and destroys
-/// its captures unless it is running (then run() does when it returns).
+/// its captures unless it is running (then the loop does when it returns).
 /// Does nothing the second time. The caller holds a reference.
 void cancel(Entry* entry) noexcept;
 

@@ -14,10 +14,6 @@ namespace {
 using std::chrono::ceil;
 using std::chrono::milliseconds;
 
-// Reports taken at once. The kernel hands out the rest in the next pass, from
-// where it left off, so none of many ready descriptors starves.
-constexpr std::size_t kEventsMax = 1024;
-
 ::epoll_event make_event(Events interest, Token token) {
   ::epoll_event event{};
   event.events = static_cast<std::uint32_t>(interest);
@@ -25,78 +21,81 @@ constexpr std::size_t kEventsMax = 1024;
   return event;
 }
 
-std::errc to_error(int answer) { return static_cast<std::errc>(-answer); }
+/// What a call of the kernel that answered `answer` said.
+std::errc error_of(int answer) {
+  return answer < 0 ? static_cast<std::errc>(errno) : std::errc();
+}
 
 int create(Kernel& kernel) {
   const int fd = kernel.epoll_create();
   if (fd < 0) {
-    throw std::system_error(-fd, std::generic_category(), "epoll_create1");
+    throw std::system_error(errno, std::generic_category(), "epoll_create1");
   }
   return fd;
 }
 
 Duration round_up(Duration timeout, Duration step) {
   const Duration beyond = timeout % step;
-  return beyond == Duration::zero() ? timeout : timeout - beyond + step;
+  if (beyond == Duration::zero() || timeout > Duration::max() - step) {
+    return timeout;
+  }
+  return timeout - beyond + step;
 }
 
 }  // namespace
 
-EpollPoller::EpollPoller(Kernel& kernel)
-    : kernel_(kernel), epoll_fd_(create(kernel), kernel), events_(kEventsMax) {}
+EpollPoller::EpollPoller(Kernel& kernel, Duration resolution)
+    : kernel_(kernel),
+      resolution_(resolution),
+      epoll_fd_(create(kernel), kernel),
+      events_(std::make_unique<::epoll_event[]>(kEventsMax)),
+      uses_pwait2_(resolution % milliseconds(1) != Duration::zero()) {}
 
 EpollPoller::~EpollPoller() = default;
 
 std::errc EpollPoller::add(int fd, Events interest, Token token) noexcept {
   ::epoll_event event = make_event(interest, token);
-  return to_error(
+  return error_of(
       kernel_.epoll_ctl(epoll_fd_.get(), EPOLL_CTL_ADD, fd, &event));
 }
 
 std::errc EpollPoller::modify(int fd, Events interest, Token token) noexcept {
   ::epoll_event event = make_event(interest, token);
-  return to_error(
+  return error_of(
       kernel_.epoll_ctl(epoll_fd_.get(), EPOLL_CTL_MOD, fd, &event));
 }
 
 std::errc EpollPoller::remove(int fd) noexcept {
   // Kernels before 2.6.9 wanted an event here too (epoll_ctl(2), BUGS).
   ::epoll_event event{};
-  return to_error(
+  return error_of(
       kernel_.epoll_ctl(epoll_fd_.get(), EPOLL_CTL_DEL, fd, &event));
 }
 
-std::size_t EpollPoller::wait(Duration timeout, Duration resolution) {
-  const int count = wait_once(timeout, resolution);
-  // Interrupted: the next pass works out what is left of the timeout.
-  if (count == -EINTR) return 0;
-  if (count < 0) {
-    throw std::system_error(
-        -count, std::generic_category(),
-        "epoll_wait on the loop's descriptor " + std::to_string(fd()));
-  }
-  return static_cast<std::size_t>(count);
-}
-
-int EpollPoller::wait_once(Duration timeout, Duration resolution) noexcept {
-  const int max = static_cast<int>(kEventsMax);
-  if (timeout == Duration::max()) {
-    return kernel_.epoll_wait(fd(), events_.data(), max, -1);
-  }
-  if (has_pwait2_ && timeout > Duration::zero() &&
-      resolution % milliseconds(1) != Duration::zero()) {
-    const int count =
-        kernel_.epoll_pwait2(fd(), events_.data(), max,
-                             round_up(timeout, resolution).count());
-    if (count != -ENOSYS) return count;
-    has_pwait2_ = false;  // Linux before 5.11
-  }
+int EpollPoller::round_up_to_ms(Duration timeout) const noexcept {
+  if (timeout == Duration::max()) return -1;
   // Up, not down: 400 us cut to 0 ms would spin until the deadline.
   const auto timeout_ms =
-      ceil<milliseconds>(round_up(timeout, resolution)).count();
-  return kernel_.epoll_wait(
-      fd(), events_.data(), max,
-      static_cast<int>(std::min<std::int64_t>(timeout_ms, INT_MAX)));
+      ceil<milliseconds>(round_up(timeout, resolution_)).count();
+  return static_cast<int>(std::min<std::int64_t>(timeout_ms, INT_MAX));
+}
+
+int EpollPoller::wait_finely(Duration timeout) {
+  const int count =
+      kernel_.epoll_pwait2(fd(), events_.get(), kEventsMax,
+                           round_up(timeout, resolution_).count());
+  if (count >= 0 || errno != ENOSYS) return count;
+  uses_pwait2_ = false;  // Linux before 5.11
+  return kernel_.epoll_wait(fd(), events_.get(), kEventsMax,
+                            round_up_to_ms(timeout));
+}
+
+void EpollPoller::check_interrupted() const {
+  // Interrupted: the next pass works out what is left of the timeout.
+  if (errno == EINTR) return;
+  throw std::system_error(
+      errno, std::generic_category(),
+      "epoll_wait on the loop's descriptor " + std::to_string(fd()));
 }
 
 PolledEvent EpollPoller::event(std::size_t index) const noexcept {
@@ -107,9 +106,9 @@ PolledEvent EpollPoller::event(std::size_t index) const noexcept {
 
 std::errc EpollPoller::renew() noexcept {
   const int fresh = kernel_.epoll_create();
-  if (fresh < 0) return to_error(fresh);
+  if (fresh < 0) return error_of(fresh);
   const UniqueFd closer(fresh, kernel_);
-  return to_error(std::min(0, kernel_.dup3(fresh, fd())));
+  return error_of(kernel_.dup3(fresh, fd()));
 }
 
 }  // namespace rondo::detail

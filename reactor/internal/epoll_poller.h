@@ -2,8 +2,8 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <system_error>
-#include <vector>
 
 #include "reactor/clock.h"
 #include "reactor/events.h"
@@ -36,8 +36,9 @@ struct PolledEvent {
 /// FdTable what that means.
 class EpollPoller {
  public:
+  /// A set whose sleeps end on multiples of `resolution`, rounded up.
   /// Throws std::system_error if there is no descriptor to be had.
-  explicit EpollPoller(Kernel& kernel);
+  EpollPoller(Kernel& kernel, Duration resolution);
   EpollPoller(const EpollPoller&) = delete;
   EpollPoller& operator=(const EpollPoller&) = delete;
   ~EpollPoller();
@@ -50,10 +51,21 @@ class EpollPoller {
   std::errc remove(int fd) noexcept;
 
   /// Sleeps until something is ready or `timeout` has passed; for ever if it
-  /// is Duration::max(). Rounds up to `resolution`. Returns how many events
-  /// there are; a signal that interrupts counts as none. Throws
-  /// std::system_error if the set itself is broken.
-  std::size_t wait(Duration timeout, Duration resolution);
+  /// is Duration::max(). Returns how many events there are; a signal that
+  /// interrupts counts as none. Throws std::system_error if the set itself is
+  /// broken. In the header, as every frame above the system call counts (see
+  /// Kernel).
+  std::size_t wait(Duration timeout) {
+    const int timeout_ms =
+        timeout == Duration::zero() ? 0 : round_up_to_ms(timeout);
+    const int count =
+        uses_pwait2_ && timeout_ms > 0
+            ? wait_finely(timeout)
+            : kernel_.epoll_wait(fd(), events_.get(), kEventsMax, timeout_ms);
+    if (count >= 0) [[likely]] return static_cast<std::size_t>(count);
+    check_interrupted();
+    return 0;
+  }
 
   /// What the last wait() found.
   PolledEvent event(std::size_t index) const noexcept;
@@ -65,12 +77,19 @@ class EpollPoller {
   std::errc renew() noexcept;
 
  private:
-  int wait_once(Duration timeout, Duration resolution) noexcept;
+  // Reports taken at once. The kernel hands out the rest in the next pass,
+  // from where it left off, so none of many ready descriptors starves.
+  static constexpr int kEventsMax = 1024;
+
+  int round_up_to_ms(Duration timeout) const noexcept;
+  int wait_finely(Duration timeout);
+  void check_interrupted() const;
 
   Kernel& kernel_;
+  const Duration resolution_;
   UniqueFd epoll_fd_;
-  std::vector<::epoll_event> events_;
-  bool has_pwait2_ = true;
+  const std::unique_ptr<::epoll_event[]> events_;
+  bool uses_pwait2_;  // for a resolution below a millisecond
 };
 
 }  // namespace rondo::detail

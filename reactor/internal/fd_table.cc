@@ -36,7 +36,7 @@ void FdTable::set_writer(int fd, Entry* entry) {
   set(fd, &Slot::writer, entry, "add_writer");
 }
 
-void FdTable::set(int fd, Entry* Slot::*which, Entry* entry,
+void FdTable::set(int fd, Entry* Slot::* which, Entry* entry,
                   const char* operation) {
   Slot& slot = slot_for(fd, operation);
   if (slot.watch != nullptr) {
@@ -100,7 +100,7 @@ bool FdTable::remove_writer(int fd) noexcept {
   return remove(fd, &Slot::writer);
 }
 
-bool FdTable::remove(int fd, Entry* Slot::*which) noexcept {
+bool FdTable::remove(int fd, Entry* Slot::* which) noexcept {
   Slot* slot = find(fd);
   if (slot == nullptr || slot->watch != nullptr || slot->*which == nullptr) {
     return false;
@@ -135,8 +135,7 @@ bool FdTable::dispatch(const PolledEvent& event, ReadyQueue& ready) noexcept {
     asked = true;
     // Still queued from a pass that an exception cut short: once is enough.
     if (entry->has(Entry::kQueued)) return;
-    add_reference(entry);
-    ready.push(entry);
+    enqueue(ready, entry);
   };
   if (slot.watch != nullptr) {
     slot.watch->add(event.events);
@@ -191,9 +190,9 @@ void FdTable::clear(bool in_kernel) noexcept {
 FdTable::Slot& FdTable::slot_for(int fd, const char* operation) {
   if (fd < 0) {
     // asyncio's words, with ours in front.
-    throw std::invalid_argument(std::string(operation) +
-                                ": Invalid file descriptor: " +
-                                std::to_string(fd));
+    throw std::invalid_argument(
+        std::string(operation) +
+        ": Invalid file descriptor: " + std::to_string(fd));
   }
   const auto index = static_cast<std::size_t>(fd);
   if (index >= slots_.size()) slots_.resize(index + 1);

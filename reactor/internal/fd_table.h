@@ -99,8 +99,8 @@ class FdTable {
     Events watched = Events::kNone;  // what the watch asks for
   };
 
-  void set(int fd, Entry* Slot::*which, Entry* entry, const char* operation);
-  bool remove(int fd, Entry* Slot::*which) noexcept;
+  void set(int fd, Entry* Slot::* which, Entry* entry, const char* operation);
+  bool remove(int fd, Entry* Slot::* which) noexcept;
   Slot& slot_for(int fd, const char* operation);
   Slot* find(int fd) noexcept;
   static Events wanted(const Slot& slot) noexcept;

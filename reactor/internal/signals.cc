@@ -22,7 +22,7 @@ constexpr int kSignalsMax = 64;
 struct Route {
   std::atomic<SignalSink*> sink{nullptr};
   std::atomic<int> in_handler{0};
-  struct ::sigaction previous {};
+  struct ::sigaction previous{};
 };
 
 Route routes[kSignalsMax + 1];
@@ -66,21 +66,20 @@ void SignalTable::add(int signal_number, Entry* entry) {
     throw RuntimeError("sig " + std::to_string(signal_number) +
                        " is already handled by another event loop");
   }
-  struct ::sigaction action {};
+  struct ::sigaction action{};
   action.sa_handler = rondo_on_signal;
   action.sa_flags = SA_RESTART;  // as asyncio: siginterrupt(sig, False)
   ::sigemptyset(&action.sa_mask);
-  const int error =
-      -kernel_.sigaction(signal_number, &action, &route.previous);
-  if (error != 0) {
+  if (kernel_.sigaction(signal_number, &action, &route.previous) != 0) {
+    const int error = errno;
     route.sink.store(nullptr);
     if (error == EINVAL) {
       throw RuntimeError("sig " + std::to_string(signal_number) +
                          " cannot be caught");
     }
-    throw std::system_error(error, std::generic_category(),
-                            "sigaction for signal " +
-                                std::to_string(signal_number));
+    throw std::system_error(
+        error, std::generic_category(),
+        "sigaction for signal " + std::to_string(signal_number));
   }
   registrations_.push_back({signal_number, entry});
 }
@@ -88,9 +87,8 @@ void SignalTable::add(int signal_number, Entry* entry) {
 bool SignalTable::remove(int signal_number) {
   check_number(signal_number);
   const auto found = std::find_if(
-      registrations_.begin(), registrations_.end(), [&](const auto& item) {
-        return item.signal_number == signal_number;
-      });
+      registrations_.begin(), registrations_.end(),
+      [&](const auto& item) { return item.signal_number == signal_number; });
   if (found == registrations_.end()) return false;
   Entry* entry = found->entry;
   registrations_.erase(found);
@@ -116,8 +114,7 @@ void SignalTable::collect(ReadyQueue& ready) noexcept {
           registration.entry->has(Entry::kQueued)) {
         continue;
       }
-      add_reference(registration.entry);
-      ready.push(registration.entry);
+      enqueue(ready, registration.entry);
     }
   }
 }

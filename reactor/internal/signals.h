@@ -26,8 +26,7 @@ struct SignalSink {
 /// signal belongs to one loop at a time.
 class SignalTable {
  public:
-  SignalTable(Kernel& kernel, RemoteQueue& remote) noexcept
-      : kernel_(kernel) {
+  SignalTable(Kernel& kernel, RemoteQueue& remote) noexcept : kernel_(kernel) {
     sink_.remote = &remote;
   }
   SignalTable(const SignalTable&) = delete;

@@ -6,53 +6,34 @@
 #include "reactor/check.h"
 
 namespace rondo::detail {
-namespace {
-
-constexpr std::size_t kChildren = 4;
-
-std::size_t parent_of(std::size_t index) { return (index - 1) / kChildren; }
-std::size_t first_child_of(std::size_t index) {
-  return index * kChildren + 1;
-}
-
-}  // namespace
 
 void TimerHeap::insert(TimerEntry* timer) {
   RONDO_CHECK(!timer->has(Entry::kArmed));
-  // All that can fail comes first.
-  if (free_slots_.empty()) {
-    if (timers_.size() == timers_.capacity()) {
-      const std::size_t capacity = std::max<std::size_t>(64, 2 * timers_.size());
-      items_.reserve(capacity);
-      positions_.reserve(capacity);
-      free_slots_.reserve(capacity);
-      timers_.reserve(capacity);
-    }
-    free_slots_.push_back(static_cast<std::uint32_t>(timers_.size()));
-    timers_.push_back(nullptr);
-    positions_.push_back(0);
-  }
-  timer->slot = free_slots_.back();
-  free_slots_.pop_back();
-  timers_[timer->slot] = timer;
+  reserve_for(*timer);  // all that can fail
   timer->order = next_order();
   timer->queued_when = timer->when;
-  timer->flags |= Entry::kArmed;
-  const Item item{timer->when, timer->order, timer->slot};
-  items_.push_back(item);
-  sift_up(items_.size() - 1, item);
+  timer->set(Entry::kArmed);
+  sift_up(end_++, {timer->when, timer->order, timer->slot});
+}
+
+void TimerHeap::reserve_for(const TimerEntry& timer) {
+  // Both by doubling, and each on its own: a failure leaves room to spare.
+  if (end_ >= items_.size()) {
+    items_.resize(std::max<std::size_t>(64, 2 * items_.size()));
+  }
+  if (timer.slot >= positions_.size()) {
+    positions_.resize(std::max<std::size_t>(64, 2 * (timer.slot + 1)));
+  }
 }
 
 void TimerHeap::remove(TimerEntry* timer) noexcept {
   RONDO_CHECK(timer->has(Entry::kArmed));
-  timer->flags &= static_cast<std::uint8_t>(~Entry::kArmed);
+  timer->clear(Entry::kArmed);
   const std::size_t index = positions_[timer->slot];
-  free_slots_.push_back(timer->slot);  // reserved by insert()
-  const Item last = items_.back();
-  items_.pop_back();
-  if (index == items_.size()) return;
+  const Item last = items_[--end_];
+  if (index == end_) return;
   // The last item takes the empty place, and may belong above or below it.
-  if (index > 0 && before(last, items_[parent_of(index)])) {
+  if (index > kRoot && last < items_[parent_of(index)]) {
     sift_up(index, last);
   } else {
     sift_down(index, last);
@@ -60,12 +41,12 @@ void TimerHeap::remove(TimerEntry* timer) noexcept {
 }
 
 void TimerHeap::settle() noexcept {
-  while (!items_.empty()) {
-    const Item& top = items_[0];
-    TimerEntry* timer = timers_[top.slot];
-    if (timer->order == top.order) return;
+  while (!empty()) {
+    const Item top = items_[kRoot];
+    TimerEntry* timer = timers_.timer(top.slot());
+    if (timer->order == top.order()) return;
     timer->queued_when = timer->when;
-    sift_down(0, {timer->when, timer->order, top.slot});
+    sift_down(kRoot, {timer->when, timer->order, timer->slot});
   }
 }
 
@@ -75,9 +56,9 @@ void TimerHeap::move_earlier(TimerEntry* timer) noexcept {
 }
 
 void TimerHeap::sift_up(std::size_t index, Item item) noexcept {
-  while (index > 0) {
+  while (index > kRoot) {
     const std::size_t parent = parent_of(index);
-    if (!before(item, items_[parent])) break;
+    if (!(item < items_[parent])) break;
     place(index, items_[parent]);
     index = parent;
   }
@@ -85,18 +66,24 @@ void TimerHeap::sift_up(std::size_t index, Item item) noexcept {
 }
 
 void TimerHeap::sift_down(std::size_t index, Item item) noexcept {
-  const std::size_t size = items_.size();
   for (;;) {
     const std::size_t first = first_child_of(index);
-    if (first >= size) break;
-    std::size_t soonest = first;
-    const std::size_t end = std::min(first + kChildren, size);
-    for (std::size_t child = first + 1; child < end; ++child) {
-      if (before(items_[child], items_[soonest])) soonest = child;
+    if (first >= end_) break;
+    const Item* child = &items_[first];
+    const Item* soonest = child;
+    if (first + kChildren <= end_) {
+      // The usual case as a tournament: no loop, no branch.
+      const Item* left = child[1] < child[0] ? child + 1 : child;
+      const Item* right = child[3] < child[2] ? child + 3 : child + 2;
+      soonest = *right < *left ? right : left;
+    } else {
+      for (std::size_t next = 1; first + next < end_; ++next) {
+        if (child[next] < *soonest) soonest = child + next;
+      }
     }
-    if (!before(items_[soonest], item)) break;
-    place(index, items_[soonest]);
-    index = soonest;
+    if (!(*soonest < item)) break;
+    place(index, *soonest);
+    index = static_cast<std::size_t>(soonest - items_.data());
   }
   place(index, item);
 }
@@ -104,18 +91,21 @@ void TimerHeap::sift_down(std::size_t index, Item item) noexcept {
 /// The numbers are used up, once in four thousand million timers: gives the
 /// live ones 0, 1, 2... in the order that they have.
 void TimerHeap::renumber() noexcept {
+  Item* const begin = items_.data() + kRoot;
+  Item* const end = items_.data() + end_;
   // Lazily moved items first, so that all orders stand in items_. (A sorted
   // array is a heap.)
-  for (Item& item : items_) {
-    TimerEntry* timer = timers_[item.slot];
-    timer->queued_when = item.when = timer->when;
-    item.order = timer->order;
+  for (Item* item = begin; item != end; ++item) {
+    TimerEntry* timer = timers_.timer(item->slot());
+    timer->queued_when = timer->when;
+    *item = {timer->when, timer->order, timer->slot};
   }
-  std::sort(items_.begin(), items_.end(), before);
+  std::sort(begin, end);
   next_order_ = 0;
-  for (std::size_t index = 0; index < items_.size(); ++index) {
-    items_[index].order = timers_[items_[index].slot]->order = next_order_++;
-    positions_[items_[index].slot] = static_cast<std::uint32_t>(index);
+  for (std::size_t index = kRoot; index < end_; ++index) {
+    TimerEntry* timer = timers_.timer(items_[index].slot());
+    timer->order = next_order_++;
+    place(index, {timer->when, timer->order, timer->slot});
   }
 }
 

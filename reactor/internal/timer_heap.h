@@ -5,18 +5,21 @@
 #include <cstdint>
 #include <vector>
 
-#include "reactor/internal/entry.h"
+#include "reactor/internal/cache_aligned.h"
+#include "reactor/internal/entry_pool.h"
 
 namespace rondo::detail {
 
 /// The timers, soonest first. asyncio's `_scheduled`.
 ///
-/// A 4-ary heap in one array, the deadline beside the number of the timer:
-/// a comparison touches no timer, and four children lie in one cache line.
+/// A 4-ary heap in one array with the deadline beside the number of the
+/// timer, so that a comparison touches no timer. The root stands at index 3:
+/// then four sisters begin at a multiple of four and share a cache line.
 ///
-///   items_      {when, order, slot} in heap order
-///   positions_  slot -> index in items_, so that a timer can be taken out
-///   timers_     slot -> TimerEntry
+///   index     0 1 2 | 3    | 4  5  6  7 | 8 ... 11 | 12 ... 15 |
+///             unused  root   its children  those of 4   of 5
+///
+/// positions_ tells where a timer is, by slot, so that it can be taken out.
 ///
 /// Moving a deadline back is lazy: it is written into the timer alone, and
 /// the item is corrected when it reaches the top (settle()). So for each
@@ -24,11 +27,16 @@ namespace rondo::detail {
 /// along with every message pays for one store.
 class TimerHeap {
  public:
-  bool empty() const noexcept { return items_.empty(); }
-  std::size_t size() const noexcept { return items_.size(); }
+  explicit TimerHeap(EntryPool& timers) : timers_(timers) {}
+  TimerHeap(const TimerHeap&) = delete;
+  TimerHeap& operator=(const TimerHeap&) = delete;
 
-  /// Adds `timer` with its deadline `when`, behind all that have the same.
-  /// Takes over one reference. Throws std::bad_alloc and changes nothing.
+  bool empty() const noexcept { return end_ == kRoot; }
+  std::size_t size() const noexcept { return end_ - kRoot; }
+
+  /// Adds `timer` with its deadline `when`, behind all that have the same,
+  /// and marks it as armed. Takes over one reference. Throws std::bad_alloc
+  /// and changes nothing.
   void insert(TimerEntry* timer);
 
   /// Takes `timer` out, wherever it is. Its reference goes to the caller.
@@ -46,48 +54,80 @@ class TimerHeap {
   void settle() noexcept;
 
   /// The soonest timer. After settle(), when not empty.
-  TimerEntry* front() const noexcept { return timers_[items_[0].slot]; }
+  TimerEntry* front() const noexcept {
+    return timers_.timer(items_[kRoot].slot());
+  }
   /// Its deadline.
-  TimePoint next_deadline() const noexcept { return items_[0].when; }
+  TimePoint next_deadline() const noexcept { return items_[kRoot].when(); }
 
   /// All timers in no order, for a snapshot.
   template <class Visit>
   void for_each(Visit&& visit) const {
-    for (const Item& item : items_) visit(*timers_[item.slot]);
+    for (std::size_t index = kRoot; index < end_; ++index) {
+      visit(*timers_.timer(items_[index].slot()));
+    }
   }
 
   /// For tests: what `order` the next timer gets.
   void set_next_order(std::uint32_t order) noexcept { next_order_ = order; }
 
  private:
-  struct Item {
-    TimePoint when;
-    std::uint32_t order;
-    std::uint32_t slot;
+  /// Deadline, order and slot as one number, so that comparing two takes no
+  /// branch that could be guessed wrong.
+  class Item {
+   public:
+    Item() noexcept = default;
+    Item(TimePoint when, std::uint32_t order, std::uint32_t slot) noexcept
+        : low_(std::uint64_t{order} << 32 | slot),
+          high_(when.time_since_epoch().count()) {}
+
+    TimePoint when() const noexcept { return TimePoint(Duration(high_)); }
+    std::uint32_t order() const noexcept {
+      return static_cast<std::uint32_t>(low_ >> 32);
+    }
+    std::uint32_t slot() const noexcept {
+      return static_cast<std::uint32_t>(low_);
+    }
+    friend bool operator<(const Item& a, const Item& b) noexcept {
+      return a.number() < b.number();
+    }
+
+   private:
+    __extension__ using Number = __int128;
+    Number number() const noexcept { return Number{high_} << 64 | low_; }
+
+    std::uint64_t low_;
+    std::int64_t high_;
   };
 
-  static bool before(const Item& a, const Item& b) noexcept {
-    return a.when < b.when || (a.when == b.when && a.order < b.order);
+  static constexpr std::size_t kRoot = 3;
+  static constexpr std::size_t kChildren = 4;
+  static std::size_t first_child_of(std::size_t index) {
+    return kChildren * (index - kRoot + 1);
+  }
+  static std::size_t parent_of(std::size_t index) {
+    return index / kChildren + kRoot - 1;
   }
 
   std::uint32_t next_order() noexcept {
-    if (next_order_ == UINT32_MAX) renumber();
+    if (next_order_ == UINT32_MAX) [[unlikely]] renumber();
     return next_order_++;
   }
 
   void place(std::size_t index, const Item& item) noexcept {
     items_[index] = item;
-    positions_[item.slot] = static_cast<std::uint32_t>(index);
+    positions_[item.slot()] = static_cast<std::uint32_t>(index);
   }
+  void reserve_for(const TimerEntry& timer);
   void sift_up(std::size_t index, Item item) noexcept;
   void sift_down(std::size_t index, Item item) noexcept;
   void move_earlier(TimerEntry* timer) noexcept;
   void renumber() noexcept;
 
-  std::vector<Item> items_;
+  EntryPool& timers_;
+  std::vector<Item, CacheAligned<Item>> items_;
+  std::size_t end_ = kRoot;  // one behind the last item
   std::vector<std::uint32_t> positions_;
-  std::vector<TimerEntry*> timers_;
-  std::vector<std::uint32_t> free_slots_;
   std::uint32_t next_order_ = 0;
 };
 

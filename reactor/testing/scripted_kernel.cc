@@ -10,10 +10,10 @@ namespace rondo {
 namespace {
 
 constexpr const char* kNames[] = {
-    "epoll_create1",    "epoll_ctl(ADD)", "epoll_ctl(MOD)", "epoll_ctl(DEL)",
-    "epoll_wait",       "epoll_pwait2",   "eventfd",        "read",
-    "write",            "close",          "dup3",           "sigaction",
-    "clock_gettime",    "nanosleep",      "pthread_create",
+    "epoll_create1", "epoll_ctl(ADD)", "epoll_ctl(MOD)", "epoll_ctl(DEL)",
+    "epoll_wait",    "epoll_pwait2",   "eventfd",        "read",
+    "write",         "close",          "dup3",           "sigaction",
+    "clock_gettime", "nanosleep",      "pthread_create",
 };
 
 KernelCall call_of(int operation) {
@@ -60,6 +60,12 @@ int ScriptedKernel::scripted(KernelCall call) noexcept {
   return script.error_number;
 }
 
+bool ScriptedKernel::fails(KernelCall call) noexcept {
+  const int error = scripted(call);
+  if (error != 0) errno = error;
+  return error != 0;
+}
+
 std::uint64_t ScriptedKernel::calls(KernelCall call) const {
   return scripts_[static_cast<int>(call)].calls;
 }
@@ -91,7 +97,7 @@ std::vector<std::string> ScriptedKernel::ledger_errors() const {
 }
 
 int ScriptedKernel::close(int fd) noexcept {
-  const int error = scripted(KernelCall::kClose);
+  const bool failed = fails(KernelCall::kClose);
   {
     const std::lock_guard lock(mutex_);
     if (open_.erase(fd) == 0) {
@@ -100,7 +106,8 @@ int ScriptedKernel::close(int fd) noexcept {
     }
   }
   const int answer = below_.close(fd);
-  return error != 0 ? -error : answer;
+  if (failed) errno = scripts_[static_cast<int>(KernelCall::kClose)].error_number;
+  return failed ? -1 : answer;
 }
 
 // -- the spin detector -------------------------------------------------------
@@ -132,7 +139,7 @@ std::uint64_t ScriptedKernel::spins_max() const {
 // -- the calls ---------------------------------------------------------------
 
 int ScriptedKernel::epoll_create() noexcept {
-  if (const int error = scripted(KernelCall::kEpollCreate)) return -error;
+  if (fails(KernelCall::kEpollCreate)) return -1;
   const int fd = below_.epoll_create();
   opened(fd);
   return fd;
@@ -140,16 +147,15 @@ int ScriptedKernel::epoll_create() noexcept {
 
 int ScriptedKernel::epoll_ctl(int epoll_fd, int operation, int fd,
                               ::epoll_event* event) noexcept {
-  if (const int error = scripted(call_of(operation))) return -error;
+  if (fails(call_of(operation))) return -1;
   return below_.epoll_ctl(epoll_fd, operation, fd, event);
 }
 
 int ScriptedKernel::epoll_wait(int epoll_fd, ::epoll_event* events,
                                int events_max, int timeout_ms) noexcept {
-  const int error = scripted(KernelCall::kEpollWait);
   const int answer =
-      error != 0
-          ? -error
+      fails(KernelCall::kEpollWait)
+          ? -1
           : below_.epoll_wait(epoll_fd, events, events_max, timeout_ms);
   waited(timeout_ms != 0, answer);
   return answer;
@@ -158,42 +164,41 @@ int ScriptedKernel::epoll_wait(int epoll_fd, ::epoll_event* events,
 int ScriptedKernel::epoll_pwait2(int epoll_fd, ::epoll_event* events,
                                  int events_max,
                                  std::int64_t timeout_ns) noexcept {
-  const int error = scripted(KernelCall::kEpollPwait2);
   const int answer =
-      error != 0
-          ? -error
+      fails(KernelCall::kEpollPwait2)
+          ? -1
           : below_.epoll_pwait2(epoll_fd, events, events_max, timeout_ns);
   waited(timeout_ns != 0, answer);
   return answer;
 }
 
 int ScriptedKernel::eventfd() noexcept {
-  if (const int error = scripted(KernelCall::kEventfd)) return -error;
+  if (fails(KernelCall::kEventfd)) return -1;
   const int fd = below_.eventfd();
   opened(fd);
   return fd;
 }
 
 ssize_t ScriptedKernel::read(int fd, void* buffer, std::size_t size) noexcept {
-  if (const int error = scripted(KernelCall::kRead)) return -error;
+  if (fails(KernelCall::kRead)) return -1;
   return below_.read(fd, buffer, size);
 }
 
 ssize_t ScriptedKernel::write(int fd, const void* data,
                               std::size_t size) noexcept {
-  if (const int error = scripted(KernelCall::kWrite)) return -error;
+  if (fails(KernelCall::kWrite)) return -1;
   return below_.write(fd, data, size);
 }
 
 int ScriptedKernel::dup3(int fd, int new_fd) noexcept {
-  if (const int error = scripted(KernelCall::kDup3)) return -error;
+  if (fails(KernelCall::kDup3)) return -1;
   return below_.dup3(fd, new_fd);
 }
 
 int ScriptedKernel::sigaction(int signal_number,
                               const struct ::sigaction* action,
                               struct ::sigaction* previous) noexcept {
-  if (const int error = scripted(KernelCall::kSigaction)) return -error;
+  if (fails(KernelCall::kSigaction)) return -1;
   return below_.sigaction(signal_number, action, previous);
 }
 
@@ -203,13 +208,13 @@ std::int64_t ScriptedKernel::monotonic_ns() noexcept {
 }
 
 int ScriptedKernel::sleep_ns(std::int64_t duration_ns) noexcept {
-  if (const int error = scripted(KernelCall::kSleepNs)) return -error;
+  if (const int error = scripted(KernelCall::kSleepNs)) return error;
   return below_.sleep_ns(duration_ns);
 }
 
 int ScriptedKernel::thread_create(::pthread_t* thread, void* (*start)(void*),
                                   void* argument) noexcept {
-  if (const int error = scripted(KernelCall::kThreadCreate)) return -error;
+  if (const int error = scripted(KernelCall::kThreadCreate)) return error;
   return below_.thread_create(thread, start, argument);
 }
 

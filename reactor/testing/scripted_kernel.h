@@ -60,7 +60,7 @@ class ScriptedKernel : public Kernel {
   explicit ScriptedKernel(Kernel& below = linux_kernel()) noexcept
       : below_(below) {}
 
-  /// Makes `call` answer -`error_number` at the calls that `when` names. A
+  /// Makes `call` fail with `error_number` at the calls that `when` names. A
   /// later script for the same call replaces the earlier.
   void fail(KernelCall call, int error_number, When when);
   /// The next one fails, once.
@@ -118,6 +118,8 @@ class ScriptedKernel : public Kernel {
 
   /// Counts the call. The errno that it is to fail with, or zero.
   int scripted(KernelCall call) noexcept;
+  /// The same, into errno. Whether there was one.
+  bool fails(KernelCall call) noexcept;
   void opened(int fd) noexcept;
   void waited(bool may_sleep, int answer) noexcept;
 
@@ -127,7 +129,7 @@ class ScriptedKernel : public Kernel {
   Script scripts_[kCalls];
   std::atomic<std::uint64_t> failures_{0};
   mutable std::mutex mutex_;  // for what follows
-  std::map<int, int> open_;  // descriptor -> how often opened
+  std::map<int, int> open_;   // descriptor -> how often opened
   std::vector<std::string> ledger_errors_;
   std::uint64_t idle_wakeups_ = 0;
   std::uint64_t idle_wakeups_max_ = 0;

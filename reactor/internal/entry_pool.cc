@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: MIT
+#include "reactor/internal/entry_pool.h"
+
+#include <new>
+
+namespace rondo::detail {
+
+EntryPool::~EntryPool() {
+  // Every entry is free, so every callback is empty: nothing to destroy.
+  for (void* slab : slabs_) ::operator delete(slab);
+}
+
+void EntryPool::grow() {
+  // All that can fail comes first.
+  if (slabs_.size() == slabs_.capacity()) slabs_.reserve(2 * slabs_.size() + 1);
+  const bool timers = kind_ == Kind::kTimers;
+  void* slab = ::operator new(
+      kSlabEntries * (timers ? sizeof(TimerEntry) : sizeof(Entry)));
+  const std::size_t first = slabs_.size() * kSlabEntries;
+  slabs_.push_back(slab);
+  // Backwards, so that they are handed out in the order of their addresses.
+  for (std::size_t index = kSlabEntries; index-- > 0;) {
+    Entry* entry =
+        timers ? ::new (static_cast<TimerEntry*>(slab) + index) TimerEntry(
+                     *this, static_cast<std::uint32_t>(first + index))
+               : ::new (static_cast<Entry*>(slab) + index) Entry(*this);
+    entry->next = free_;
+    free_ = entry;
+  }
+}
+
+std::size_t EntryPool::in_use() const noexcept {
+  std::size_t count = slabs_.size() * kSlabEntries;
+  for (const Entry* entry = free_; entry != nullptr; entry = entry->next) {
+    --count;
+  }
+  return count;
+}
+
+void EntryPool::retire() noexcept {
+  retired_ = true;
+  in_use_after_retirement_ = in_use();
+  if (in_use_after_retirement_ == 0) delete this;
+}
+
+void EntryPool::release_after_retirement() noexcept {
+  if (--in_use_after_retirement_ == 0) delete this;
+}
+
+}  // namespace rondo::detail
