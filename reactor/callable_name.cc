@@ -6,7 +6,9 @@
 #include <elf.h>
 #include <link.h>
 
+#include <algorithm>
 #include <cstdint>
+#include <cstdio>
 #include <cstdlib>
 #include <fstream>
 #include <map>
@@ -37,10 +39,49 @@ void erase_all(std::string& text, std::string_view part) {
   }
 }
 
+/// The end of what is bracketed from `open` on, which is a bracket.
+std::size_t skip_brackets(const std::string& text, std::size_t open) {
+  int depth = 0;
+  for (std::size_t at = open; at < text.size(); ++at) {
+    const char c = text[at];
+    if (c == '(' || c == '{' || c == '<') ++depth;
+    if ((c == ')' || c == '}' || c == '>') && --depth == 0) return at + 1;
+  }
+  return text.size();
+}
+
+/// A lambda is `{lambda(int)#1}` to g++, `$_1` or `'lambda0'(int)` to clang,
+/// and `<lambda>` to Python.
+void name_lambdas(std::string& name) {
+  for (auto at = name.find("{lambda("); at != std::string::npos;
+       at = name.find("{lambda(", at)) {
+    name.replace(at, skip_brackets(name, at) - at, "<lambda>");
+  }
+  for (auto at = name.find("$_"); at != std::string::npos;
+       at = name.find("$_", at)) {
+    const auto end = name.find_first_not_of("0123456789", at + 2);
+    name.replace(at, std::min(end, name.size()) - at, "<lambda>");
+  }
+  for (auto at = name.find("'lambda"); at != std::string::npos;
+       at = name.find("'lambda", at)) {
+    const auto parameters = name.find('(', at);
+    const auto end = parameters == std::string::npos
+                         ? name.size()
+                         : skip_brackets(name, parameters);
+    name.replace(at, end - at, "<lambda>");
+  }
+  // What a lambda without captures turns into when it becomes a pointer.
+  for (const std::string_view invoker : {"::_FUN", "::__invoke"}) {
+    if (name.ends_with(invoker)) name.resize(name.size() - invoker.size());
+  }
+}
+
 /// `ns::f(int, char) const` -> `ns::f`: cuts at the parenthesis that opens
 /// the last parameter list.
 std::string without_parameters(std::string name) {
   erase_all(name, "(anonymous namespace)::");
+  erase_all(name, "[abi:cxx11]");
+  name_lambdas(name);
   const auto last = name.rfind(')');
   if (last == std::string::npos) return name;
   int depth = 0;
@@ -56,8 +97,12 @@ std::string without_parameters(std::string name) {
   for (auto at = name.size(); at-- > 0;) {
     if (name[at] == '>') ++angle;
     if (name[at] == '<') --angle;
-    if (name[at] == ' ' && angle == 0) return name.substr(at + 1);
+    if (name[at] == ' ' && angle == 0) {
+      name.erase(0, at + 1);
+      break;
+    }
   }
+  name_lambdas(name);  // an invoker, now at the end
   return name;
 }
 
@@ -141,11 +186,7 @@ std::string function_name(const void* address) {
 std::string function_object_name(const std::type_info& type) {
   std::string name = type_name(type);
   erase_all(name, "(anonymous namespace)::");
-  // g++ says `main::{lambda()#1}`, clang `main::$_0` or `main::'lambda'()`.
-  for (const std::string_view lambda : {"{lambda(", "$_", "'lambda"}) {
-    const auto at = name.rfind(lambda);
-    if (at != std::string::npos) return name.substr(0, at) + "<lambda>";
-  }
+  name_lambdas(name);
   return name;
 }
 

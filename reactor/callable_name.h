@@ -18,7 +18,7 @@ std::string type_name(const std::type_info& type);
 std::string function_name(const void* address);
 
 /// The name of a function object's type: a class's own name, and
-/// `main()::<lambda>` for a lambda in main().
+/// `main::<lambda>` for a lambda in main().
 std::string function_object_name(const std::type_info& type);
 
 /// What to call `callable` in a message. A function pointer gives the

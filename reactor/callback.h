@@ -33,6 +33,7 @@ class UniqueFunction<R(Args...)> {
   /// Holds `callable`; a null function pointer gives an empty one.
   template <class F>
     requires(!std::is_same_v<std::remove_cvref_t<F>, UniqueFunction> &&
+             !std::is_member_pointer_v<std::decay_t<F>> &&
              std::is_invocable_r_v<R, std::decay_t<F>&, Args...>)
   UniqueFunction(F&& callable) {  // NOLINT: converts, as std::function does
     hold(std::forward<F>(callable));
@@ -41,10 +42,10 @@ class UniqueFunction<R(Args...)> {
   UniqueFunction(UniqueFunction&& other) noexcept { take(other); }
   /// Destroys what it held. Leaves `other` empty.
   UniqueFunction& operator=(UniqueFunction&& other) noexcept {
-    if (this != &other) {
-      reset();
-      take(other);
-    }
+    // What this one holds goes last: `other` may be part of it.
+    UniqueFunction taken(std::move(other));
+    UniqueFunction dropped(std::move(*this));
+    take(taken);
     return *this;
   }
   ~UniqueFunction() { reset(); }
@@ -150,7 +151,7 @@ class UniqueFunction<R(Args...)> {
   template <class F>
   void hold(F&& callable) {
     using Stored = std::decay_t<F>;
-    if constexpr (std::is_pointer_v<Stored>) {
+    if constexpr (std::is_pointer_v<std::remove_reference_t<F>>) {
       if (callable == nullptr) return;
     }
     if constexpr (kFits<Stored>) {

@@ -4,7 +4,7 @@
 #include <chrono>
 #include <concepts>
 #include <cstdint>
-#include <type_traits>
+#include <ratio>
 
 namespace rondo {
 
@@ -26,13 +26,14 @@ class Delay {
  public:
   /// From a chrono duration of any unit.
   template <class Rep, class Period>
-  constexpr Delay(std::chrono::duration<Rep, Period> delay)
+  constexpr Delay(  // NOLINT(google-explicit-constructor): call_later(1s, f)
+      std::chrono::duration<Rep, Period> delay)
       : value_(convert(delay)) {}
 
   /// From seconds.
   template <class Number>
     requires std::integral<Number> || std::floating_point<Number>
-  constexpr Delay(Number seconds)
+  constexpr Delay(Number seconds)  // NOLINT(google-explicit-constructor)
       : value_(convert(std::chrono::duration<Number>(seconds))) {}
 
   /// The delay in nanoseconds.
@@ -45,20 +46,15 @@ class Delay {
       return from_seconds(
           std::chrono::duration_cast<std::chrono::duration<double>>(delay)
               .count());
-    } else if constexpr (std::ratio_greater<Period, std::nano>::value) {
-      // A coarser unit: what it can hold may not fit into nanoseconds.
-      using Wide = std::chrono::duration<std::int64_t, Period>;
-      if (delay > std::chrono::duration_cast<Wide>(Duration::max())) {
-        return Duration::max();
-      }
-      if constexpr (std::is_signed_v<Rep>) {
-        if (delay < std::chrono::duration_cast<Wide>(Duration::min())) {
-          return Duration::min();
-        }
-      }
-      return std::chrono::duration_cast<Duration>(delay);
     } else {
-      return std::chrono::duration_cast<Duration>(delay);
+      // In 128 bits: what a coarse unit can hold may not fit into 64.
+      __extension__ using Wide = __int128;
+      using InNanoseconds = std::ratio_divide<Period, std::nano>;
+      const Wide ns =
+          Wide{delay.count()} * InNanoseconds::num / InNanoseconds::den;
+      if (ns > Duration::max().count()) return Duration::max();
+      if (ns < Duration::min().count()) return Duration::min();
+      return Duration(static_cast<std::int64_t>(ns));
     }
   }
 
@@ -77,6 +73,17 @@ constexpr TimePoint saturating_add(TimePoint moment, Duration delay) noexcept {
     return TimePoint::min();
   }
   return moment + delay;
+}
+
+/// `later - earlier`, stopping at the ends of the range.
+constexpr Duration saturating_difference(TimePoint later,
+                                         TimePoint earlier) noexcept {
+  std::int64_t ns = 0;
+  if (__builtin_sub_overflow(later.time_since_epoch().count(),
+                             earlier.time_since_epoch().count(), &ns)) {
+    return later > earlier ? Duration::max() : Duration::min();
+  }
+  return Duration(ns);
 }
 
 }  // namespace rondo

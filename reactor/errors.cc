@@ -18,7 +18,7 @@ std::string describe(const std::exception_ptr& error) {
   } catch (const SystemExit& e) {
     return "rondo::SystemExit: " + std::to_string(e.code());
   } catch (const char* text) {
-    return std::string("const char*: ") + text;
+    return std::string("const char*: ") + (text != nullptr ? text : "null");
   } catch (const std::string& text) {
     return "std::string: " + text;
   } catch (...) {

@@ -17,9 +17,9 @@
 #include "reactor/events.h"
 #include "reactor/exception_context.h"
 #include "reactor/handle.h"
+#include "reactor/internal/entry_pool.h"
 #include "reactor/internal/epoll_poller.h"
 #include "reactor/internal/fd_table.h"
-#include "reactor/internal/entry_pool.h"
 #include "reactor/internal/ready_queue.h"
 #include "reactor/internal/signals.h"
 #include "reactor/internal/timer_heap.h"
@@ -36,8 +36,8 @@ struct Snapshot;
 ///
 /// Threading: belongs to the thread that runs it, and to whoever holds it
 ///   while it does not run. Only call_soon_threadsafe() and remote_queue()'s
-///   post() may be called from another thread; any other call from there
-///   throws RuntimeError.
+///   post() may be called from another thread; any other call that can throw
+///   throws RuntimeError there. Handles and what is noexcept do not look.
 /// Lifetime: outlives every callback made from it. close(), or the end of the
 ///   loop, cancels them all. In a forked child every call throws
 ///   RuntimeError; the parent's loop is not disturbed.
@@ -64,7 +64,10 @@ class EventLoop {
 
   /// Runs passes until one in which stop() was called has ended. If stop()
   /// was called before, runs one pass that does not sleep.
-  /// Throws RuntimeError if it, or another loop of this thread, runs already.
+  /// Throws RuntimeError if it, or another loop of this thread, runs already;
+  /// std::system_error if its epoll set is broken, std::bad_alloc if there is
+  /// no memory for what other threads posted (which stays): it can be run
+  /// again.
   void run_forever();
 
   /// Ends run_forever() with the pass that is being run: callbacks of this
@@ -72,8 +75,10 @@ class EventLoop {
   /// thread: `call_soon_threadsafe([&] { loop.stop(); })`.
   void stop() noexcept { stopping_ = true; }
 
-  /// Cancels all callbacks and closes the descriptors. No effect the second
-  /// time. Throws RuntimeError while it runs.
+  /// Cancels all callbacks and closes the epoll set; the eventfd goes with
+  /// the loop and the last remote_queue(). What the callbacks captured is
+  /// destroyed here: it may cancel and remove, but not schedule. No effect
+  /// the second time. Throws RuntimeError while it runs.
   void close();
 
   /// Whether run_forever() is on the stack.
@@ -113,9 +118,9 @@ class EventLoop {
   /// for NaN or an empty callback. O(log n).
   template <class F>
     requires std::is_constructible_v<Callback, F>
-  TimerHandle call_later(Delay delay, F&& callback,
-                         std::source_location where =
-                             std::source_location::current()) {
+  TimerHandle call_later(
+      Delay delay, F&& callback,
+      std::source_location where = std::source_location::current()) {
     return call_at(saturating_add(time(), delay.value()),
                    std::forward<F>(callback), where);
   }
@@ -123,9 +128,9 @@ class EventLoop {
   /// The same with a moment of time().
   template <class F>
     requires std::is_constructible_v<Callback, F>
-  TimerHandle call_at(TimePoint when, F&& callback,
-                      std::source_location where =
-                          std::source_location::current()) {
+  TimerHandle call_at(
+      TimePoint when, F&& callback,
+      std::source_location where = std::source_location::current()) {
     check_usable();
     return arm(make_entry(*timer_entries_, std::forward<F>(callback), where,
                           "call_at"),
@@ -229,10 +234,12 @@ class EventLoop {
   /// One pass: poll_events(), collect(), run_ready(). Calling the pieces
   /// gives the same transcript as running, and a debugger, a game's frame or
   /// another loop can stand between them.
-  /// Throws RuntimeError while the loop runs; so do the pieces.
+  /// Throws RuntimeError while this loop runs; so do the pieces. They may be
+  /// called from inside a callback of another loop.
   void run_once();
   /// Steps 1 to 3: works out how long to sleep, not longer than `at_most`,
-  /// and asks the kernel. Does not sleep if anything is ready.
+  /// and asks the kernel. Does not sleep if anything is ready, or if the last
+  /// poll's events were not collected yet.
   void poll_events(Duration at_most = Duration::max());
   /// How long the next poll may sleep: zero if anything is ready or due,
   /// Duration::max() if only an event can wake the loop. Not rounded.
@@ -250,10 +257,13 @@ class EventLoop {
   /// `observer` sees every step from now on. It outlives its registration.
   void add_observer(LoopObserver& observer);
   /// Returns whether it was there.
-  bool remove_observer(LoopObserver& observer) noexcept;
+  bool remove_observer(LoopObserver& observer);
 
-  /// The epoll descriptor, readable when the loop has something to collect:
-  /// for running inside another loop. Timers do not make it readable.
+  /// The epoll descriptor, readable when a descriptor, a signal or another
+  /// thread has something for the loop: for running it in pieces inside
+  /// another loop, which also has to come back when next_timeout() says so.
+  /// When the loop renews its epoll set (stats().rebuilds grows), the number
+  /// stays and the outer loop has to register it anew.
   int fd() const noexcept { return poller_.fd(); }
 
  protected:
@@ -287,6 +297,11 @@ class EventLoop {
     const std::uintptr_t guard = guard_.load(std::memory_order_relaxed);
     if (guard != kAnyThread && guard != this_thread()) refuse(guard);
   }
+  /// The same for calls that a closed loop takes too.
+  void check_thread() const {
+    const std::uintptr_t guard = guard_.load(std::memory_order_relaxed);
+    if (guard > kForked && guard != this_thread()) refuse(guard);
+  }
   [[noreturn]] static void refuse(std::uintptr_t guard);
   static std::uintptr_t this_thread() noexcept {
 #if __has_builtin(__builtin_thread_pointer)
@@ -296,6 +311,7 @@ class EventLoop {
 #endif
   }
   void update_instrumented() noexcept;
+  void sweep_observers() noexcept;
   bool can_remove() const;
 
   /// An entry of `pool` that holds `callback`, in no place yet and with no
@@ -351,7 +367,8 @@ class EventLoop {
   const bool measure_callbacks_;
   Duration slow_callback_duration_ = std::chrono::milliseconds(100);
   Duration rebuild_pause_{0};
-  std::vector<LoopObserver*> observers_;
+  std::vector<LoopObserver*> observers_;  // null: left during this step
+  bool notifying_ = false;
   std::shared_ptr<ExceptionHandler> exception_handler_;
   EventLoop* next_live_ = nullptr;  // see LiveLoops
 };

@@ -71,8 +71,11 @@ class EventLoop::LiveLoops {
   }
 
   void mark_all_forked() {
+    running_loop = nullptr;  // a new loop may run here, see refuse()
     for (EventLoop* loop = first_; loop != nullptr; loop = loop->next_live_) {
       loop->guard_ = kForked;
+      loop->remote_->abandon();
+      loop->signals_.disown();
       loop->instrumented_ = true;  // so that the batch ends here, see call()
     }
   }
@@ -110,7 +113,7 @@ EventLoop::~EventLoop() {
   RONDO_CHECK(!is_running());
   if (!is_closed() && debug_) {
     // asyncio's ResourceWarning.
-    log().warn("unclosed event loop {}", to_string(*this));
+    log_safely([&] { log().warn("unclosed event loop {}", to_string(*this)); });
   }
   close();
 }
@@ -124,9 +127,12 @@ void EventLoop::close() {
   // From here on nothing can be scheduled. All captures are destroyed before
   // the descriptors are closed.
   std::vector<RemoteQueue::Item> posted;
-  // In a forked child another thread's lock may be held for ever.
-  if (!forked) remote_->close(posted);
-  signals_.clear(forked);
+  signals_.clear();  // before the eventfd goes, to which the handler writes
+  if (forked) {
+    remote_->close_abandoned();
+  } else {
+    remote_->close(posted);
+  }
   fds_.clear(/*in_kernel=*/!forked);
   while (!timers_.empty()) Handle(timers_.front()).cancel();
   while (!ready_.empty()) {
@@ -157,24 +163,29 @@ void EventLoop::refuse(std::uintptr_t guard) {
       "current one");
 }
 
-EventLoop::RunningScope::RunningScope(EventLoop& loop) : loop_(loop) {
-  if (running_loop != nullptr && running_loop != &loop) {
+EventLoop::RunningScope::RunningScope(EventLoop& loop, Inside inside)
+    : loop_(loop), outer_(running_loop) {
+  // In CPython's order: closed, running already, another one runs.
+  std::uintptr_t guard = loop.guard_;
+  if (guard == kClosed || guard == kForked) refuse(guard);
+  if (guard == kAnyThread && outer_ != nullptr && inside == Inside::kNoLoop) {
     throw RuntimeError(
         "Cannot run the event loop while another loop is running");
   }
-  std::uintptr_t guard = kAnyThread;
+  guard = kAnyThread;
   if (!loop.guard_.compare_exchange_strong(guard, this_thread())) {
-    if (guard == kClosed || guard == kForked) refuse(guard);
     throw RuntimeError("This event loop is already running");
   }
   running_loop = &loop;
+  loop.remote_->slept();
 }
 
 EventLoop::RunningScope::~RunningScope() {
-  running_loop = nullptr;
   // Not in a forked child, where the loop stays unusable.
   std::uintptr_t guard = this_thread();
-  loop_.guard_.compare_exchange_strong(guard, kAnyThread);
+  if (!loop_.guard_.compare_exchange_strong(guard, kAnyThread)) return;
+  running_loop = outer_;
+  loop_.remote_->left();
 }
 
 EventLoop& get_running_loop() {

@@ -23,12 +23,14 @@ using detail::Token;
 // -- exceptions --------------------------------------------------------------
 
 void EventLoop::set_exception_handler(ExceptionHandler handler) {
+  check_thread();
   exception_handler_ =
       handler ? std::make_shared<ExceptionHandler>(std::move(handler))
               : nullptr;
 }
 
 void EventLoop::call_exception_handler(const ExceptionContext& context) {
+  check_thread();
   // A copy: the handler may put another one in its place.
   const auto handler = exception_handler_;
   if (handler == nullptr) return default_exception_handler(context);
@@ -103,18 +105,29 @@ void EventLoop::rebuild() noexcept {
   constexpr Duration kFirst = std::chrono::milliseconds(1);
   constexpr Duration kLongest = std::chrono::milliseconds(100);
   if (rebuild_pause_ == Duration::zero()) {
-    log().error("epoll set cannot be renewed: error={}; trying again",
-                std::make_error_code(error).message());
+    log_safely([&] {
+      log().error("epoll set cannot be renewed: error={}; trying again",
+                  std::make_error_code(error).message());
+    });
   }
   rebuild_pause_ = std::clamp(2 * rebuild_pause_, kFirst, kLongest);
   kernel_.sleep_ns(rebuild_pause_.count());
 }
 
 std::errc EventLoop::try_rebuild() noexcept {
-  std::errc error = poller_.renew();
-  if (error != std::errc()) return error;
-  fds_.register_all();
-  return poller_.add(remote_->wake_fd(), Events::kRead, Token::waker());
+  std::errc error = poller_.begin_renewal();
+  if (error == std::errc()) {
+    error = poller_.add_to_renewal(remote_->wake_fd(), Events::kRead,
+                                   Token::waker());
+  }
+  if (error == std::errc()) error = fds_.renew_all();
+  if (error == std::errc()) error = poller_.finish_renewal();
+  if (error == std::errc()) {
+    fds_.lose_unregistered();
+  } else {
+    poller_.abandon_renewal();
+  }
+  return error;
 }
 
 // -- debugging ---------------------------------------------------------------
@@ -129,17 +142,29 @@ void EventLoop::update_instrumented() noexcept {
 }
 
 void EventLoop::add_observer(LoopObserver& observer) {
+  check_thread();
   observers_.push_back(&observer);
   update_instrumented();
 }
 
-bool EventLoop::remove_observer(LoopObserver& observer) noexcept {
-  const bool removed = std::erase(observers_, &observer) > 0;
+bool EventLoop::remove_observer(LoopObserver& observer) {
+  check_thread();
+  const auto found = std::find(observers_.begin(), observers_.end(), &observer);
+  if (found == observers_.end()) return false;
+  // An observer may leave in the middle of a step, and nobody else is to miss
+  // it: its place goes with the step.
+  *found = nullptr;
+  if (!notifying_) sweep_observers();
+  return true;
+}
+
+void EventLoop::sweep_observers() noexcept {
+  std::erase(observers_, nullptr);
   update_instrumented();
-  return removed;
 }
 
 Snapshot EventLoop::snapshot() const {
+  check_thread();
   Snapshot snapshot;
   snapshot.time = time();
   snapshot.running = is_running();

@@ -18,7 +18,7 @@ using detail::TimerEntry;
 void EventLoop::refuse_empty(const char* operation) {
   // asyncio's TypeError.
   throw std::invalid_argument("a callable object was expected by " +
-                              std::string(operation) + "()");
+                              std::string(operation) + "(), got None");
 }
 
 // -- soon and later (what is more often called stands in the header) ---------
@@ -37,10 +37,13 @@ TimerHandle EventLoop::arm(Entry* entry, TimePoint when) {
 
 void EventLoop::call_soon_threadsafe(Callback callback,
                                      std::source_location where) {
-  if (guard_.load(std::memory_order_relaxed) == this_thread()) {
+  const std::uintptr_t guard = guard_.load(std::memory_order_relaxed);
+  if (guard == kClosed || guard == kForked) refuse(guard);
+  if (!callback) refuse_empty("call_soon_threadsafe");
+  if (guard == this_thread()) {
     call_soon(std::move(callback), where);
   } else if (!remote_->post(std::move(callback), where)) {
-    throw RuntimeError("Event loop is closed");
+    refuse(kClosed);  // meanwhile
   }
 }
 
@@ -72,7 +75,8 @@ class Pending {
 void EventLoop::add_reader(int fd, Callback on_readable,
                            std::source_location where) {
   check_usable();
-  Pending entry(make_entry(*entries_, std::move(on_readable), where, "add_reader"));
+  Pending entry(
+      make_entry(*entries_, std::move(on_readable), where, "add_reader"));
   fds_.set_reader(fd, entry.get());
   entry.accepted();
 }
@@ -80,7 +84,8 @@ void EventLoop::add_reader(int fd, Callback on_readable,
 void EventLoop::add_writer(int fd, Callback on_writable,
                            std::source_location where) {
   check_usable();
-  Pending entry(make_entry(*entries_, std::move(on_writable), where, "add_writer"));
+  Pending entry(
+      make_entry(*entries_, std::move(on_writable), where, "add_writer"));
   fds_.set_writer(fd, entry.get());
   entry.accepted();
 }
@@ -128,7 +133,8 @@ bool EventLoop::unwatch(int fd) {
 void EventLoop::add_signal_handler(int signal_number, Callback callback,
                                    std::source_location where) {
   check_usable();
-  Pending entry(make_entry(*entries_, std::move(callback), where, "add_signal_handler"));
+  Pending entry(
+      make_entry(*entries_, std::move(callback), where, "add_signal_handler"));
   signals_.add(signal_number, entry.get());
   entry.accepted();
 }

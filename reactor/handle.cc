@@ -57,13 +57,15 @@ std::string to_string(const Handle& handle) {
   if (entry == nullptr) return "<Handle none>";
   const bool is_timer = entry->has(Entry::kTimer);
   std::string text = is_timer ? "<TimerHandle" : "<Handle";
-  if (entry->has(Entry::kCancelled)) text += " cancelled";
+  const bool cancelled = entry->has(Entry::kCancelled);
+  if (cancelled) text += " cancelled";
+  if (!cancelled && !entry->callback) text += " done";
   if (is_timer) {
     text += " when=" + seconds(static_cast<const TimerEntry*>(entry)->when);
   }
-  if (entry->callback) {
-    text += " " + entry->callback.description() + " at " +
-            entry->where.file_name() + ":" +
+  if (entry->callback) text += " " + entry->callback.description();
+  if (entry->callback || !cancelled) {
+    text += std::string(" at ") + entry->where.file_name() + ":" +
             std::to_string(entry->where.line());
   }
   return text + ">";

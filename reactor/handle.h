@@ -123,6 +123,7 @@ class ScopedHandle {
   ScopedHandle(ScopedHandle&& other) noexcept = default;
   /// Cancels its own callback, then owns that of `other`.
   ScopedHandle& operator=(ScopedHandle&& other) noexcept {
+    if (this == &other) return *this;
     // Moved out first: what cancel() destroys may come back here.
     Handle mine = std::exchange(handle_, std::move(other.handle_));
     mine.cancel();
@@ -144,6 +145,8 @@ class ScopedHandle {
 /// As asyncio's repr: `<Handle f(2) at file.cc:8>`, `<Handle cancelled>`,
 /// `<TimerHandle when=841.424468959 f() at file.cc:8>`. The place is that of
 /// the call that scheduled it (in asyncio, where the function is defined).
+/// One that has run, and so has nothing to show any more, is
+/// `<Handle done at file.cc:8>`.
 std::string to_string(const Handle& handle);
 
 }  // namespace rondo

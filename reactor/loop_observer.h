@@ -18,7 +18,8 @@ class EventLoop;
 ///   on_pass_begin  on_poll_begin?  on_poll_end?  on_event*  on_timer_due*
 ///   ( on_callback_begin  on_callback_end )*  on_pass_end
 ///
-/// (A pass polls unless LoopOptions::passes_per_poll lets it skip that.)
+/// (A pass polls unless LoopOptions::passes_per_poll lets it skip that. A
+/// pass that SystemExit leaves has no on_pass_end.)
 ///
 /// Every call comes from the loop's thread. An observer may read the loop
 /// (snapshot(), stats(), to_string()) and the clock; it must not schedule,

@@ -41,7 +41,7 @@ class LoopOptions {
     return *this;
   }
   /// Whether to count LoopStats::callback_time. Off by default: two looks at
-  /// the clock a pass.
+  /// the clock a callback.
   LoopOptions& measure_callbacks(bool value) noexcept {
     measure_callbacks_ = value;
     return *this;

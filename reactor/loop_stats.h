@@ -35,8 +35,8 @@ struct LoopStats {
   Duration lag{0};
   /// The greatest lag so far.
   Duration lag_max{0};
-  /// Time spent in callbacks. Counted while LoopOptions::measure_callbacks
-  /// or debug mode is on: it needs two looks at the clock a pass.
+  /// Time spent in callbacks. Counted while LoopOptions::measure_callbacks,
+  /// debug mode or an observer is on: two looks at the clock a callback.
   Duration callback_time{0};
 };
 

@@ -42,9 +42,20 @@ class BoundCall {
         arguments_);
   }
 
-  /// `f(2, 'x')`, each argument by repr().
+  /// `f(2, 'x')`.
   std::string description() const {
-    std::string text = callable_name(function_) + "(";
+    std::string text;
+    if constexpr (requires { function_.bound_description(); }) {
+      text = function_.bound_description();  // f(2)(3): a call of a partial
+    } else {
+      text = callable_name(function_);
+    }
+    return text + arguments_description();
+  }
+
+  /// `(2, 'x')`, each argument by repr().
+  std::string arguments_description() const {
+    std::string text = "(";
     std::apply(
         [&](const auto&... arguments) {
           const char* separator = "";
@@ -65,10 +76,12 @@ template <class F, class... Args>
 class Partial : public BoundCall<F, Args...> {
  public:
   using BoundCall<F, Args...>::BoundCall;
-  /// `f(2)()`.
-  std::string description() const {
-    return BoundCall<F, Args...>::description() + "()";
+  /// `f(2)`.
+  std::string bound_description() const {
+    return BoundCall<F, Args...>::description();
   }
+  /// `f(2)()`.
+  std::string description() const { return bound_description() + "()"; }
 };
 
 /// functools.partial: `f` with its first arguments given. A partial of a

@@ -1,12 +1,18 @@
 // SPDX-License-Identifier: MIT
 #include "reactor/remote_queue.h"
 
+#include <sched.h>
+
 #include <cerrno>
 #include <stdexcept>
 #include <system_error>
 
 namespace rondo {
 namespace {
+
+// A call on a non-blocking eventfd is not interrupted, says eventfd(2). Should
+// it be: not for ever.
+constexpr int kAttempts = 8;
 
 int create_eventfd(Kernel& kernel) {
   const int fd = kernel.eventfd();
@@ -38,25 +44,57 @@ RemoteQueue::RemoteQueue(Kernel& kernel)
 RemoteQueue::~RemoteQueue() { ::pthread_mutex_destroy(&mutex_); }
 
 bool RemoteQueue::post(Callback callback, std::source_location where) {
+  return try_post(callback, where);
+}
+
+bool RemoteQueue::try_post(Callback& callback, std::source_location where) {
   if (!callback) {
     throw std::invalid_argument(
-        "a callable object was expected by call_soon_threadsafe()");
+        "a callable object was expected by post(), got None");
   }
+  // Before the lock, for a forked child: see abandon().
+  if (closed_.load(std::memory_order_relaxed)) return false;
   {
     const Lock lock(*this);
-    if (closed_) return false;
+    if (closed_.load(std::memory_order_relaxed)) return false;
     incoming_.emplace_back(std::move(callback), where);
-    // Not the first since take(): whoever was has seen to the waking.
-    if (pending_.load(std::memory_order_relaxed)) return true;
-    pending_.store(true);
+    if (!is_to_wake()) return true;
   }
-  if (sleeping_.load() && sleeping_.exchange(false)) wake();
+  wake_and_leave();
   return true;
+}
+
+/// With the lock. If this returns true, wake_and_leave() follows.
+bool RemoteQueue::is_to_wake() noexcept {
+  // Not the first since take(): whoever was has seen to the waking.
+  if (pending_.load(std::memory_order_relaxed) &&
+      !wake_failed_.load(std::memory_order_relaxed)) {
+    return false;
+  }
+  pending_.store(true);
+  if (!sleeping_.load() || !sleeping_.exchange(false)) return false;
+  wakers_.fetch_add(1);
+  return true;
+}
+
+/// Without the lock: on one processor the thread that is woken runs at once,
+/// and would have to wait for us.
+void RemoteQueue::wake_and_leave() noexcept {
+  const bool woken = wake();
+  wake_failed_.store(!woken);
+  if (!woken) sleeping_.store(true);
+  wakers_.fetch_sub(1);
 }
 
 void RemoteQueue::end_external_work() noexcept {
   external_work_.fetch_sub(1);
+  {
+    const Lock lock(*this);
+    if (closed_.load(std::memory_order_relaxed)) return;
+    wakers_.fetch_add(1);
+  }
   wake();
+  wakers_.fetch_sub(1);
 }
 
 void RemoteQueue::take(std::vector<Item>& items) {
@@ -74,25 +112,34 @@ bool RemoteQueue::prepare_sleep() noexcept {
   return false;
 }
 
-void RemoteQueue::close(std::vector<Item>& items) {
-  const Lock lock(*this);
-  closed_ = true;
-  incoming_.swap(items);
-  pending_.store(false, std::memory_order_relaxed);
+void RemoteQueue::close(std::vector<Item>& items) noexcept {
+  {
+    const Lock lock(*this);
+    closed_.store(true);
+    incoming_.swap(items);
+    pending_.store(false, std::memory_order_relaxed);
+  }
+  // Whoever was accepted may still be about to write. That is one system call
+  // that does not block.
+  while (wakers_.load() != 0) ::sched_yield();
+  wake_fd_.reset();
 }
 
-void RemoteQueue::wake() noexcept {
+bool RemoteQueue::wake() noexcept {
   const std::uint64_t one = 1;
-  // EAGAIN says that the counter is full: then it is readable as well.
-  while (kernel_.write(wake_fd_.get(), &one, sizeof one) < 0 &&
-         errno == EINTR) {
+  for (int attempt = 0; attempt < kAttempts; ++attempt) {
+    if (kernel_.write(wake_fd_.get(), &one, sizeof one) >= 0) return true;
+    if (errno == EAGAIN) return true;  // the counter is full: readable as well
+    if (errno != EINTR) return false;
   }
+  return false;
 }
 
 void RemoteQueue::drain() noexcept {
   std::uint64_t count;
-  while (kernel_.read(wake_fd_.get(), &count, sizeof count) < 0 &&
-         errno == EINTR) {
+  for (int attempt = 0; attempt < kAttempts; ++attempt) {
+    if (kernel_.read(wake_fd_.get(), &count, sizeof count) >= 0) return;
+    if (errno != EINTR) return;
   }
 }
 

@@ -54,6 +54,11 @@ class RemoteQueue {
   bool post(Callback callback,
             std::source_location where = std::source_location::current());
 
+  /// post() for who wants to try again: `callback` is moved from only if this
+  /// returns true.
+  bool try_post(Callback& callback,
+                std::source_location where = std::source_location::current());
+
   /// Says that something will be posted later, by a thread that works now:
   /// virtual time stands still until as many end_external_work() calls.
   void begin_external_work() noexcept { external_work_.fetch_add(1); }
@@ -71,33 +76,50 @@ class RemoteQueue {
   /// Loop: about to sleep. Returns false if it must not, as something was
   /// posted meanwhile.
   bool prepare_sleep() noexcept;
-  /// Loop: back from its sleep.
+  /// Loop: nobody runs it any more. An outer loop that waits for wake_fd()
+  /// hears of what is posted from now on, and of what nobody took.
+  void left() noexcept {
+    if (!prepare_sleep()) wake();
+  }
+  /// Loop: back from its sleep, or run again.
   void slept() noexcept { sleeping_.store(false, std::memory_order_relaxed); }
-  /// Loop: no more. Puts what was accepted but never taken into `items`.
-  void close(std::vector<Item>& items);
+  /// Loop: no more. Puts what was accepted but never taken into `items` and
+  /// closes wake_fd(). From then on the kernel is not used any more.
+  void close(std::vector<Item>& items) noexcept;
+  /// Loop: no more, in a forked child, where mutex_ may be held for ever by a
+  /// thread that is not there. Async-signal-safe.
+  void abandon() noexcept { closed_.store(true); }
+  /// Loop: what close() does, after abandon().
+  void close_abandoned() noexcept { wake_fd_.reset(); }
 
   /// The descriptor that is readable when the loop is to wake up.
   int wake_fd() const noexcept { return wake_fd_.get(); }
-  /// Makes wake_fd() readable. Async-signal-safe.
-  void wake() noexcept;
-  /// Loop: makes it unreadable again. Before take(): the other order loses a
-  /// wake-up that comes between the two.
+  /// Makes wake_fd() readable. Returns whether the kernel did that.
+  /// Async-signal-safe. Not after close().
+  bool wake() noexcept;
+  /// Loop: makes it unreadable again. Before looking at what the wake-up was
+  /// for: the other order loses one that comes between the two.
   void drain() noexcept;
 
  private:
   class Lock;
 
+  bool is_to_wake() noexcept;
+  void wake_and_leave() noexcept;
+
   Kernel& kernel_;
   UniqueFd wake_fd_;
   ::pthread_mutex_t mutex_ = PTHREAD_MUTEX_INITIALIZER;
-  std::vector<Item> incoming_;  // under mutex_
-  bool closed_ = false;         // under mutex_
+  std::vector<Item> incoming_;       // under mutex_
+  std::atomic<bool> closed_{false};  // set under mutex_, or by abandon()
   // pending_ is true while incoming_ holds something that nobody took.
   // Whoever makes it true looks at sleeping_; whoever makes sleeping_ true
   // looks at pending_. Both are sequentially consistent, so at least one of
   // the two sees the other (Dekker), and no wake-up is lost.
   std::atomic<bool> pending_{false};
-  std::atomic<bool> sleeping_{false};
+  std::atomic<bool> sleeping_{true};
+  std::atomic<bool> wake_failed_{false};  // the next post() is to try again
+  std::atomic<int> wakers_{0};  // threads that are about to write to wake_fd_
   std::atomic<std::size_t> external_work_{0};
 };
 

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT
 #include "reactor/repr.h"
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <cstdio>
+#include <vector>
 
 #include "reactor/callable_name.h"
 
@@ -51,20 +53,52 @@ std::string digits(Number value) {
   return {text, end};
 }
 
+/// Where each character of UTF-8 text begins, and its end.
+std::vector<std::size_t> character_starts(std::string_view text) {
+  std::vector<std::size_t> starts;
+  for (std::size_t at = 0; at < text.size(); ++at) {
+    const bool continues =
+        (static_cast<unsigned char>(text[at]) & 0xc0) == 0x80;
+    if (!continues) starts.push_back(at);
+  }
+  starts.push_back(text.size());
+  return starts;
+}
+
+/// Python's text[first:] and text[:last], counted in characters.
+std::string_view slice(std::string_view text, std::size_t first,
+                       std::size_t last) {
+  const auto starts = character_starts(text);
+  const std::size_t size = starts.size() - 1;
+  const std::size_t begin = starts[std::min(first, size)];
+  return text.substr(begin, starts[std::min(last, size)] - begin);
+}
+
+std::size_t length(std::string_view text) {
+  return character_starts(text).size() - 1;
+}
+
+/// Head and tail of `text` with "..." between them.
+std::string elide(std::string_view text) {
+  const std::size_t size = length(text);
+  return std::string(slice(text, 0, kHead)) + "..." +
+         std::string(slice(text, size - kTail, size));
+}
+
 }  // namespace
 
 std::string repr_text(std::string_view text) {
-  std::string quoted = quote(text.substr(0, kMax));
-  if (quoted.size() <= kMax && text.size() <= kMax) return quoted;
-  if (text.size() < kHead + kTail) return repr_shortened(std::move(quoted));
-  quoted = quote(std::string(text.substr(0, kHead)) +
-                 std::string(text.substr(text.size() - kTail)));
-  return quoted.substr(0, kHead) + "..." + quoted.substr(quoted.size() - kTail);
+  // reprlib.Repr.repr_str, its ways with short texts included.
+  std::string quoted = quote(slice(text, 0, kMax));
+  if (length(quoted) <= kMax) return quoted;
+  const std::size_t size = length(text);
+  const std::size_t tail = size >= kTail ? kTail : std::min(size, kTail - size);
+  return elide(quote(std::string(slice(text, 0, kHead)) +
+                     std::string(slice(text, size - tail, size))));
 }
 
 std::string repr_shortened(std::string text) {
-  if (text.size() <= kMax) return text;
-  return text.substr(0, kHead) + "..." + text.substr(text.size() - kTail);
+  return length(text) <= kMax ? text : elide(text);
 }
 
 namespace detail {
@@ -74,12 +108,23 @@ std::string repr_integer(std::int64_t value) { return digits(value); }
 std::string repr_unsigned(std::uint64_t value) { return digits(value); }
 
 std::string repr_floating(double value) {
-  std::string text = digits(value);
-  // Python marks a float: 2.0, not 2.
-  if (std::isfinite(value) && text.find_first_of(".e") == std::string::npos) {
-    text += ".0";
-  }
-  return text;
+  if (std::isnan(value)) return "nan";
+  if (std::isinf(value)) return value < 0 ? "-inf" : "inf";
+  // Python: the shortest digits that read back as the same number, without an
+  // exponent from 1e-4 up to below 1e16.
+  char text[400];
+  const auto end = std::to_chars(text, text + sizeof text, value,
+                                 std::chars_format::scientific)
+                       .ptr;
+  const std::string scientific(text, end);
+  const int exponent = std::stoi(scientific.substr(scientific.find('e') + 1));
+  if (value != 0 && (exponent < -4 || exponent >= 16)) return scientific;
+  const auto fixed_end =
+      std::to_chars(text, text + sizeof text, value, std::chars_format::fixed)
+          .ptr;
+  std::string fixed(text, fixed_end);
+  if (fixed.find('.') == std::string::npos) fixed += ".0";
+  return fixed;
 }
 
 std::string repr_object(const std::type_info& type, const void* address) {

@@ -40,7 +40,14 @@ template <class T>
 std::string repr(const T& value) {
   if constexpr (std::same_as<T, bool>) {
     return value ? "True" : "False";
+  } else if constexpr (std::is_null_pointer_v<T>) {
+    return "None";
+  } else if constexpr (std::same_as<T, char>) {
+    return repr_text(std::string_view(&value, 1));
   } else if constexpr (std::convertible_to<const T&, std::string_view>) {
+    if constexpr (std::is_pointer_v<T>) {
+      if (value == nullptr) return "None";
+    }
     return repr_text(value);
   } else if constexpr (std::floating_point<T>) {
     return detail::repr_floating(static_cast<double>(value));
@@ -53,7 +60,7 @@ std::string repr(const T& value) {
   } else if constexpr (std::is_pointer_v<T> &&
                        std::is_object_v<std::remove_pointer_t<T>>) {
     if constexpr (detail::HasToString<std::remove_pointer_t<T>>) {
-      return value == nullptr ? "nullptr" : repr(*value);
+      return value == nullptr ? "None" : repr(*value);
     } else {
       return repr_shortened(detail::repr_object(typeid(T), value));
     }

@@ -4,6 +4,8 @@
 #include <cxxabi.h>
 #include <pthread.h>
 
+#include <algorithm>
+#include <cerrno>
 #include <chrono>
 #include <condition_variable>
 #include <deque>
@@ -11,6 +13,7 @@
 #include <stdexcept>
 #include <system_error>
 #include <utility>
+#include <vector>
 
 #include "reactor/errors.h"
 #include "reactor/event_loop.h"
@@ -27,15 +30,19 @@ struct ThreadPool::Ticket::Work {
   std::exception_ptr error;
 };
 
-struct ThreadPool::State {
+struct ThreadPool::State : std::enable_shared_from_this<State> {
   using WorkPtr = std::shared_ptr<Ticket::Work>;
+  using Queue = std::deque<WorkPtr>;
   class Thread;
 
-  static int start_thread(const std::shared_ptr<State>& state);
+  int start_thread();
   static void* thread_main(void* argument);
   void run_jobs();
   static void run_job(WorkPtr work);
   static void report(WorkPtr work) noexcept;
+  void join_ended();
+  bool is_own_thread() const;
+  bool shut_down(Duration timeout);
 
   std::size_t threads_max = 0;
   std::string name;
@@ -44,11 +51,14 @@ struct ThreadPool::State {
   mutable std::mutex mutex;  // for what follows
   std::condition_variable has_work;
   std::condition_variable thread_ended;
-  std::deque<WorkPtr> queue;
-  std::size_t threads = 0;
+  Queue queue;
+  std::vector<::pthread_t> threads;  // that run
+  std::vector<::pthread_t> ended;    // and are to be joined
+  std::shared_ptr<State> self;       // held while threads run
   std::size_t idle = 0;
   std::size_t started = 0;  // ever, for the names
   bool stopping = false;
+  bool gave_up = false;  // shutdown() did: nobody will join
 };
 
 // -- the loop's side ---------------------------------------------------------
@@ -64,7 +74,9 @@ ThreadPool::ThreadPool(std::size_t threads_max, std::string name,
   state_->kernel = &kernel;
 }
 
-ThreadPool::~ThreadPool() { shutdown(); }
+ThreadPool::~ThreadPool() {
+  if (!state_->gave_up) state_->shut_down(Duration::max());
+}
 
 ThreadPool::Ticket ThreadPool::submit(EventLoop& loop, Job job,
                                       Completion on_done) {
@@ -85,9 +97,9 @@ ThreadPool::Ticket ThreadPool::submit(EventLoop& loop, Job job,
       throw RuntimeError("cannot schedule new jobs after shutdown");
     }
     if (state_->idle <= state_->queue.size() &&
-        state_->threads < state_->threads_max) {
-      const int error = State::start_thread(state_);
-      if (error != 0 && state_->threads == 0) {
+        state_->threads.size() < state_->threads_max) {
+      const int error = state_->start_thread();
+      if (error != 0 && state_->threads.empty()) {
         throw std::system_error(error, std::generic_category(),
                                 "ThreadPool: no thread can be made");
       }
@@ -112,20 +124,15 @@ bool ThreadPool::Ticket::cancel() {
 }
 
 bool ThreadPool::shutdown(Duration timeout) {
-  std::unique_lock lock(state_->mutex);
-  state_->stopping = true;
-  state_->has_work.notify_all();
-  const auto ended = [&] { return state_->threads == 0; };
-  if (timeout == Duration::max()) {
-    state_->thread_ended.wait(lock, ended);
-    return true;
+  if (state_->is_own_thread()) {
+    throw RuntimeError("ThreadPool::shutdown: cannot join current thread");
   }
-  return state_->thread_ended.wait_for(lock, timeout, ended);
+  return state_->shut_down(timeout);
 }
 
 std::size_t ThreadPool::thread_count() const {
   const std::lock_guard lock(state_->mutex);
-  return state_->threads;
+  return state_->threads.size();
 }
 
 std::size_t ThreadPool::queued() const {
@@ -133,47 +140,97 @@ std::size_t ThreadPool::queued() const {
   return state_->queue.size();
 }
 
+bool ThreadPool::State::is_own_thread() const {
+  const std::lock_guard lock(mutex);
+  return std::any_of(threads.begin(), threads.end(), [](::pthread_t thread) {
+    return ::pthread_equal(thread, ::pthread_self()) != 0;
+  });
+}
+
+bool ThreadPool::State::shut_down(Duration timeout) {
+  std::unique_lock lock(mutex);
+  stopping = true;
+  has_work.notify_all();
+  const auto all_ended = [&] { return threads.empty(); };
+  // A wait for longer than that cannot be told from one for ever.
+  constexpr Duration kEver = std::chrono::hours(24 * 365);
+  if (timeout >= kEver) {
+    thread_ended.wait(lock, all_ended);
+  } else if (!thread_ended.wait_for(lock, timeout, all_ended)) {
+    gave_up = true;
+    for (const ::pthread_t thread : threads) ::pthread_detach(thread);
+  }
+  join_ended();
+  return threads.empty();
+}
+
+/// With the lock. They have left run_jobs(), so this is short: what is left
+/// is the end of their thread_local objects.
+void ThreadPool::State::join_ended() {
+  for (const ::pthread_t thread : ended) ::pthread_join(thread, nullptr);
+  ended.clear();
+}
+
+/// With the lock. Returns an errno; throws std::bad_alloc.
+int ThreadPool::State::start_thread() {
+  join_ended();
+  threads.reserve(threads_max);
+  ended.reserve(threads_max);
+  ::pthread_t thread;
+  const int error = kernel->thread_create(&thread, thread_main, this);
+  if (error != 0) return error;
+  if (gave_up) ::pthread_detach(thread);
+  threads.push_back(thread);
+  self = shared_from_this();
+  return 0;
+}
+
 // -- the threads' side -------------------------------------------------------
 
 /// Counts a thread out, however it ends.
 class ThreadPool::State::Thread {
  public:
-  explicit Thread(std::shared_ptr<State> state) : state_(std::move(state)) {}
+  explicit Thread(State& state) : state_(state) {}
   Thread(const Thread&) = delete;
   Thread& operator=(const Thread&) = delete;
   ~Thread() {
-    const std::lock_guard lock(state_->mutex);
-    --state_->threads;
-    // A job that ended its thread leaves its place to another.
-    if (state_->threads == 0 && !state_->queue.empty()) start_thread(state_);
-    state_->thread_ended.notify_all();
+    Queue stranded;
+    std::shared_ptr<State> last;
+    {
+      const std::lock_guard lock(state_.mutex);
+      leave();
+      // A job that ended its thread leaves its place to another.
+      if (state_.threads.empty() && !state_.queue.empty() &&
+          state_.start_thread() != 0) {
+        stranded.swap(state_.queue);
+      }
+      if (state_.threads.empty()) last = std::move(state_.self);
+      state_.thread_ended.notify_all();
+    }
+    for (WorkPtr& work : stranded) {
+      work->error = std::make_exception_ptr(
+          std::system_error(EAGAIN, std::generic_category(),
+                            "ThreadPool: no thread can be made"));
+      report(std::move(work));
+    }
   }
 
-  State& state() const { return *state_; }
-
  private:
-  std::shared_ptr<State> state_;
+  void leave() {
+    const auto self = ::pthread_self();
+    std::erase_if(state_.threads, [&](::pthread_t thread) {
+      return ::pthread_equal(thread, self) != 0;
+    });
+    if (!state_.gave_up) state_.ended.push_back(self);  // there is room
+  }
+
+  State& state_;
 };
 
-/// With the lock. Returns an errno.
-int ThreadPool::State::start_thread(const std::shared_ptr<State>& state) {
-  auto argument = std::make_unique<std::shared_ptr<State>>(state);
-  ::pthread_t thread;
-  const int error =
-      state->kernel->thread_create(&thread, thread_main, argument.get());
-  if (error != 0) return error;
-  static_cast<void>(argument.release());  // the thread's now
-  // Threads are not joined but counted out: shutdown() may give up waiting.
-  ::pthread_detach(thread);
-  ++state->threads;
-  return 0;
-}
-
 void* ThreadPool::State::thread_main(void* argument) {
-  const std::unique_ptr<std::shared_ptr<State>> owned(
-      static_cast<std::shared_ptr<State>*>(argument));
-  const Thread thread(std::move(*owned));
-  thread.state().run_jobs();
+  State& state = *static_cast<State*>(argument);
+  const Thread thread(state);
+  state.run_jobs();
   return nullptr;
 }
 
@@ -215,22 +272,20 @@ void ThreadPool::State::report(WorkPtr work) noexcept {
   work->job.reset();
   const std::shared_ptr<RemoteQueue> remote = work->remote;
   Kernel& kernel = *work->pool->kernel;
+  // The work itself travels, so there is nothing to allocate here.
+  Callback completion([work = std::move(work)] {
+    work->on_done(std::exchange(work->error, nullptr));
+  });
   for (;;) {
     try {
-      // The work itself travels, so there is nothing to allocate here. The
-      // completion is taken out: what it captured ends on the loop's thread,
-      // whoever lets go of the work last.
-      remote->post([work] {
-        Completion on_done = std::move(work->on_done);
-        on_done(std::exchange(work->error, nullptr));
-      });
+      remote->try_post(completion);
       break;
     } catch (const std::bad_alloc&) {
       // The queue could not grow. A completion must not be lost: again.
       kernel.sleep_ns(1'000'000);
     }
   }
-  work.reset();
+  completion.reset();
   remote->end_external_work();
 }
 

@@ -21,7 +21,8 @@ class EventLoop;
 ///                 [=](std::exception_ptr error) { show(*text, error); });
 ///
 /// Threads start when there is work and no idle one, up to the given number,
-/// and are joined by shutdown(). Jobs start in the order submitted.
+/// and are joined by shutdown(). Jobs start in the order submitted. A job's
+/// captures are destroyed on its thread, a completion's on the loop's.
 ///
 /// Threading: submit(), cancel() and shutdown() from any thread that may use
 ///   the loop given; jobs run on the pool's threads.
@@ -60,7 +61,8 @@ class ThreadPool {
                       Kernel& kernel = linux_kernel());
   ThreadPool(const ThreadPool&) = delete;
   ThreadPool& operator=(const ThreadPool&) = delete;
-  /// As shutdown(), for as long as it takes.
+  /// As shutdown(), for as long as it takes; after a shutdown() that gave up,
+  /// it does not wait again. Not on a thread of the pool.
   ~ThreadPool();
 
   /// Queues `job`; `on_done` runs on `loop` when it is done. Virtual time
@@ -72,7 +74,8 @@ class ThreadPool {
 
   /// Refuses further jobs, finishes those queued, and waits up to `timeout`
   /// for the threads. Returns whether all have ended; those that have not go
-  /// on by themselves. Completions of jobs still run on their loops.
+  /// on by themselves. Completions of jobs still run on their loops. Throws
+  /// RuntimeError on a thread of the pool, which would wait for itself.
   bool shutdown(Duration timeout = Duration::max());
 
   /// How many threads there are.

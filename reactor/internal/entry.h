@@ -70,8 +70,9 @@ struct TimerEntry : Entry {
   TimePoint when;         // the deadline
   TimePoint queued_when;  // the one the heap knows, not later: see TimerHeap
   TimerHeap* heap = nullptr;
-  std::uint32_t order = 0;   // of its making, among equal deadlines
-  const std::uint32_t slot;  // its number in its pool
+  const void* ahead = nullptr;  // runs some timers later: a hint, for prefetch
+  std::uint32_t order = 0;      // of its making, among equal deadlines
+  const std::uint32_t slot;     // its number in its pool
 };
 
 /// Destroys the captures and gives `entry` back to its pool.

@@ -15,24 +15,32 @@ void EntryPool::grow() {
   if (slabs_.size() == slabs_.capacity()) slabs_.reserve(2 * slabs_.size() + 1);
   const bool timers = kind_ == Kind::kTimers;
   void* slab = ::operator new(
-      kSlabEntries * (timers ? sizeof(TimerEntry) : sizeof(Entry)));
+      kSlabEntries*(timers ? sizeof(TimerEntry) : sizeof(Entry)));
   const std::size_t first = slabs_.size() * kSlabEntries;
   slabs_.push_back(slab);
   // Backwards, so that they are handed out in the order of their addresses.
   for (std::size_t index = kSlabEntries; index-- > 0;) {
     Entry* entry =
-        timers ? ::new (static_cast<TimerEntry*>(slab) + index) TimerEntry(
-                     *this, static_cast<std::uint32_t>(first + index))
-               : ::new (static_cast<Entry*>(slab) + index) Entry(*this);
+        timers
+            ? ::new (static_cast<TimerEntry*>(slab) + index)
+                  TimerEntry(*this, static_cast<std::uint32_t>(first + index))
+            : ::new (static_cast<Entry*>(slab) + index) Entry(*this);
     entry->next = free_;
     free_ = entry;
   }
 }
 
 std::size_t EntryPool::in_use() const noexcept {
-  std::size_t count = slabs_.size() * kSlabEntries;
-  for (const Entry* entry = free_; entry != nullptr; entry = entry->next) {
-    --count;
+  // A free entry has no reference. By slabs: the free list would lead through
+  // memory in the order of the releases, a cache miss an entry.
+  const bool timers = kind_ == Kind::kTimers;
+  std::size_t count = 0;
+  for (void* slab : slabs_) {
+    for (std::size_t index = 0; index < kSlabEntries; ++index) {
+      const Entry* entry = timers ? static_cast<TimerEntry*>(slab) + index
+                                  : static_cast<Entry*>(slab) + index;
+      if (entry->references > 0) ++count;
+    }
   }
   return count;
 }

@@ -35,7 +35,8 @@ class EntryPool {
   /// A free entry, its callback empty; the rest is as the last use left it.
   /// A TimerEntry if the pool is one of timers. Throws std::bad_alloc.
   Entry* allocate() {
-    if (free_ == nullptr) [[unlikely]] grow();
+    if (free_ == nullptr) [[unlikely]]
+      grow();
     Entry* entry = free_;
     free_ = entry->next;
     return entry;
@@ -45,7 +46,8 @@ class EntryPool {
   void release(Entry* entry) noexcept {
     entry->next = free_;
     free_ = entry;
-    if (retired_) [[unlikely]] release_after_retirement();
+    if (retired_) [[unlikely]]
+      release_after_retirement();
   }
 
   /// The timer that has this number.
@@ -54,7 +56,7 @@ class EntryPool {
            slot % kSlabEntries;
   }
 
-  /// How many entries are in use. Walks the free list.
+  /// How many entries are in use. Looks at every one.
   std::size_t in_use() const noexcept;
 
  private:

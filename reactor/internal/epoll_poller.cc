@@ -81,11 +81,11 @@ int EpollPoller::round_up_to_ms(Duration timeout) const noexcept {
 }
 
 int EpollPoller::wait_finely(Duration timeout) {
-  const int count =
-      kernel_.epoll_pwait2(fd(), events_.get(), kEventsMax,
-                           round_up(timeout, resolution_).count());
-  if (count >= 0 || errno != ENOSYS) return count;
-  uses_pwait2_ = false;  // Linux before 5.11
+  const int count = kernel_.epoll_pwait2(
+      fd(), events_.get(), kEventsMax, round_up(timeout, resolution_).count());
+  // Linux before 5.11; EPERM from a container's filter that does not know it.
+  if (count >= 0 || (errno != ENOSYS && errno != EPERM)) return count;
+  uses_pwait2_ = false;
   return kernel_.epoll_wait(fd(), events_.get(), kEventsMax,
                             round_up_to_ms(timeout));
 }
@@ -104,11 +104,23 @@ PolledEvent EpollPoller::event(std::size_t index) const noexcept {
   return {std::bit_cast<Token>(data), static_cast<Events>(event.events)};
 }
 
-std::errc EpollPoller::renew() noexcept {
-  const int fresh = kernel_.epoll_create();
-  if (fresh < 0) return error_of(fresh);
-  const UniqueFd closer(fresh, kernel_);
-  return error_of(kernel_.dup3(fresh, fd()));
+std::errc EpollPoller::begin_renewal() noexcept {
+  const int fd = kernel_.epoll_create();
+  renewal_fd_ = UniqueFd(fd, kernel_);
+  return error_of(fd);
+}
+
+std::errc EpollPoller::add_to_renewal(int fd, Events interest,
+                                      Token token) noexcept {
+  ::epoll_event event = make_event(interest, token);
+  return error_of(
+      kernel_.epoll_ctl(renewal_fd_.get(), EPOLL_CTL_ADD, fd, &event));
+}
+
+std::errc EpollPoller::finish_renewal() noexcept {
+  const std::errc error = error_of(kernel_.dup3(renewal_fd_.get(), fd()));
+  renewal_fd_.reset();
+  return error;
 }
 
 }  // namespace rondo::detail

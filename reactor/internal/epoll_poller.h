@@ -62,7 +62,8 @@ class EpollPoller {
         uses_pwait2_ && timeout_ms > 0
             ? wait_finely(timeout)
             : kernel_.epoll_wait(fd(), events_.get(), kEventsMax, timeout_ms);
-    if (count >= 0) [[likely]] return static_cast<std::size_t>(count);
+    if (count >= 0) [[likely]]
+      return static_cast<std::size_t>(count);
     check_interrupted();
     return 0;
   }
@@ -73,8 +74,15 @@ class EpollPoller {
   /// Closes the set. fd() is negative from then on.
   void close() noexcept { epoll_fd_.reset(); }
 
-  /// Puts a new, empty set behind the same descriptor number.
-  std::errc renew() noexcept;
+  /// Begins a new set, which takes the old one's place when all is in it:
+  /// until finish_renewal() the old one stays in force.
+  std::errc begin_renewal() noexcept;
+  /// add() to the new set.
+  std::errc add_to_renewal(int fd, Events interest, Token token) noexcept;
+  /// Puts the new set behind the old one's descriptor number.
+  std::errc finish_renewal() noexcept;
+  /// Drops the new set.
+  void abandon_renewal() noexcept { renewal_fd_.reset(); }
 
  private:
   // Reports taken at once. The kernel hands out the rest in the next pass,
@@ -88,6 +96,7 @@ class EpollPoller {
   Kernel& kernel_;
   const Duration resolution_;
   UniqueFd epoll_fd_;
+  UniqueFd renewal_fd_;
   const std::unique_ptr<::epoll_event[]> events_;
   bool uses_pwait2_;  // for a resolution below a millisecond
 };

@@ -38,43 +38,51 @@ void FdTable::set_writer(int fd, Entry* entry) {
 
 void FdTable::set(int fd, Entry* Slot::* which, Entry* entry,
                   const char* operation) {
-  Slot& slot = slot_for(fd, operation);
-  if (slot.watch != nullptr) {
-    throw RuntimeError(std::string(operation) + ": fd " + std::to_string(fd) +
-                       " is watched; unwatch it first");
+  for (bool first_try = true;; first_try = false) {
+    Slot& slot = slot_for(fd, operation);
+    if (slot.watch != nullptr) {
+      throw RuntimeError(std::string(operation) + ": fd " + std::to_string(fd) +
+                         " is watched; unwatch it first");
+    }
+    Entry* replaced = std::exchange(slot.*which, entry);
+    // The kernel is told even if it should know already: that is how a number
+    // that was closed and reused behind our back comes to light.
+    const std::errc error = update(fd, slot, wanted(slot));
+    if (error == std::errc()) return drop(replaced);
+    slot.*which = replaced;
+    if (is_lost(error)) lose(fd, error);
+    // The number names something new by now, and that is what the caller
+    // means: once more, as a first registration.
+    if (error != kUnregistered || !first_try) {
+      throw failure(operation, fd, error);
+    }
   }
-  Entry* replaced = std::exchange(slot.*which, entry);
-  // The kernel is told even if it should know already: that is how a number
-  // that was closed and reused behind our back comes to light.
-  const std::errc error = update(fd, slot, wanted(slot));
-  if (error == std::errc()) return drop(replaced);
-  slot.*which = replaced;
-  if (is_lost(slot, error)) lose(fd, error);
-  if (error != kUnregistered) throw failure(operation, fd, error);
-  // The number names something new by now, and that is what the caller means.
-  set(fd, which, entry, operation);
 }
 
 void FdTable::set_watch(int fd, Events interest, Entry* entry,
                         WatchCall* call) {
-  Slot& slot = slot_for(fd, "watch");
-  if (slot.watch == nullptr &&
-      (slot.reader != nullptr || slot.writer != nullptr)) {
-    throw RuntimeError("watch: fd " + std::to_string(fd) +
-                       " has a reader or a writer; remove it first");
+  for (bool first_try = true;; first_try = false) {
+    Slot& slot = slot_for(fd, "watch");
+    if (slot.watch == nullptr &&
+        (slot.reader != nullptr || slot.writer != nullptr)) {
+      throw RuntimeError("watch: fd " + std::to_string(fd) +
+                         " has a reader or a writer; remove it first");
+    }
+    const Slot before = slot;
+    slot.reader = entry;
+    slot.watch = call;
+    slot.watched = interest;
+    const std::errc error = update(fd, slot, wanted(slot));
+    if (error == std::errc()) return drop(before.reader);
+    slot.reader = before.reader;
+    slot.watch = before.watch;
+    slot.watched = before.watched;
+    slot.reported = before.reported;
+    if (is_lost(error)) lose(fd, error);
+    if (error != kUnregistered || !first_try) {
+      throw failure("watch", fd, error);
+    }
   }
-  const Slot before = slot;
-  slot.reader = entry;
-  slot.watch = call;
-  slot.watched = interest;
-  const std::errc error = update(fd, slot, wanted(slot));
-  if (error == std::errc()) return drop(before.reader);
-  slot.reader = before.reader;
-  slot.watch = before.watch;
-  slot.watched = before.watched;
-  if (is_lost(slot, error)) lose(fd, error);
-  if (error != kUnregistered) throw failure("watch", fd, error);
-  set_watch(fd, interest, entry, call);
 }
 
 void FdTable::modify_watch(int fd, Events interest) {
@@ -87,7 +95,7 @@ void FdTable::modify_watch(int fd, Events interest) {
   const std::errc error = update(fd, *slot, wanted(*slot));
   if (error != std::errc()) {
     slot->watched = before;
-    if (is_lost(*slot, error)) lose(fd, error);
+    if (is_lost(error)) lose(fd, error);
     throw failure("modify_watch", fd, error);
   }
 }
@@ -123,34 +131,49 @@ bool FdTable::remove_watch(int fd) noexcept {
 }
 
 bool FdTable::dispatch(const PolledEvent& event, ReadyQueue& ready) noexcept {
-  const auto fd = static_cast<std::size_t>(event.token.fd);
-  if (fd >= slots_.size()) return false;
-  Slot& slot = slots_[fd];
-  if (slot.registered == Events::kNone ||
-      slot.generation != event.token.generation) {
-    return false;
+  const int fd = static_cast<int>(event.token.fd);
+  Slot* slot = find(fd);
+  if (slot == nullptr || slot->registered == Events::kNone ||
+      slot->generation != event.token.generation) {
+    // Removed between the poll and now: a late report, not a lost one.
+    return changed_since_poll_;
   }
-  bool asked = false;
-  const auto queue = [&](Entry* entry) {
-    asked = true;
-    // Still queued from a pass that an exception cut short: once is enough.
-    if (entry->has(Entry::kQueued)) return;
-    enqueue(ready, entry);
-  };
-  if (slot.watch != nullptr) {
-    slot.watch->add(event.events);
-    queue(slot.reader);
+  if (slot->watch != nullptr) {
+    slot->reported = has(slot->watched, Events::kOneShot);
+    slot->watch->add(event.events);
+    queue(slot->reader, ready);
   } else {
     // Errors and hang-ups go to both: a drained pipe reports EPOLLHUP alone,
     // and whoever waits has to learn of it.
-    if (slot.reader != nullptr && event.events != Events::kWrite) {
-      queue(slot.reader);
+    if (slot->reader != nullptr && event.events != Events::kWrite) {
+      queue(slot->reader, ready);
     }
-    if (slot.writer != nullptr && event.events != Events::kRead) {
-      queue(slot.writer);
+    if (slot->writer != nullptr && event.events != Events::kRead) {
+      queue(slot->writer, ready);
     }
   }
-  return asked;
+  remove_cancelled(fd);
+  return true;
+}
+
+void FdTable::queue(Entry* entry, ReadyQueue& ready) noexcept {
+  // It may still be queued from a pass that an exception cut short.
+  if (entry->has(Entry::kQueued | Entry::kCancelled)) return;
+  enqueue(ready, entry);
+}
+
+/// A callback that was cancelled through its Handle (a snapshot has one)
+/// would leave an event that nobody takes, again and again.
+void FdTable::remove_cancelled(int fd) noexcept {
+  const Slot& slot = *find(fd);
+  const auto is_cancelled = [](const Entry* entry) {
+    return entry != nullptr && entry->has(Entry::kCancelled);
+  };
+  const bool writer = is_cancelled(slot.writer);
+  if (is_cancelled(slot.reader)) {
+    slot.watch != nullptr ? remove_watch(fd) : remove_reader(fd);
+  }
+  if (writer) remove_writer(fd);
 }
 
 void FdTable::resynchronise(int fd) noexcept {
@@ -159,19 +182,35 @@ void FdTable::resynchronise(int fd) noexcept {
   if (error == std::errc()) return;
   // The rest of what was asked cannot be had either. Better to say so than to
   // leave in the set what nobody waits for: that would spin.
-  poller_.remove(fd);
-  slot.registered = Events::kNone;
+  static_cast<void>(poller_.remove(fd));
   lose(fd, error);
 }
 
-void FdTable::register_all() noexcept {
+std::errc FdTable::renew_all() noexcept {
   for (std::size_t index = 0; index < slots_.size(); ++index) {
     Slot& slot = slots_[index];
-    const Events interest = std::exchange(slot.registered, Events::kNone);
-    if (interest == Events::kNone) continue;
+    slot.left_out = false;
+    // A watch that has had its one report stays silent: out of the set.
+    if (slot.registered == Events::kNone || slot.reported) continue;
     const int fd = static_cast<int>(index);
-    const std::errc error = update(fd, slot, interest);
-    if (error != std::errc()) lose(fd, error);
+    const std::errc error = poller_.add_to_renewal(
+        fd, slot.registered, token_of(fd, slot.generation));
+    if (error == std::errc::not_enough_memory ||
+        error == std::errc::no_space_on_device) {
+      return error;
+    }
+    slot.left_out = error != std::errc();
+  }
+  return {};
+}
+
+void FdTable::lose_unregistered() noexcept {
+  for (std::size_t index = 0; index < slots_.size(); ++index) {
+    Slot& slot = slots_[index];
+    if (slot.reported) slot.registered = Events::kNone;
+    if (slot.left_out) {
+      lose(static_cast<int>(index), std::errc::bad_file_descriptor);
+    }
   }
 }
 
@@ -179,7 +218,7 @@ void FdTable::clear(bool in_kernel) noexcept {
   for (std::size_t fd = 0; fd < slots_.size(); ++fd) {
     Slot& slot = slots_[fd];
     if (in_kernel && slot.registered != Events::kNone) {
-      poller_.remove(static_cast<int>(fd));
+      static_cast<void>(poller_.remove(static_cast<int>(fd)));
     }
     const Slot cleared = std::exchange(slot, Slot{});
     drop(cleared.reader);
@@ -195,7 +234,18 @@ FdTable::Slot& FdTable::slot_for(int fd, const char* operation) {
         ": Invalid file descriptor: " + std::to_string(fd));
   }
   const auto index = static_cast<std::size_t>(fd);
-  if (index >= slots_.size()) slots_.resize(index + 1);
+  if (index >= slots_.size()) {
+    // Descriptors are given out from below, so a number far above is more
+    // likely wrong than new. The kernel knows, before we make room for it.
+    constexpr std::size_t kFar = 4096;
+    if (index >= slots_.size() + kFar) {
+      const std::errc error = poller_.remove(fd);
+      if (error == std::errc::bad_file_descriptor) {
+        throw failure(operation, fd, error);
+      }
+    }
+    slots_.resize(index + 1);
+  }
   return slots_[index];
 }
 
@@ -214,12 +264,14 @@ Events FdTable::wanted(const Slot& slot) noexcept {
 /// a descriptor that nobody asks about: EPOLLHUP and EPOLLERR would come
 /// unasked, and spin.
 std::errc FdTable::update(int fd, Slot& slot, Events interest) noexcept {
+  changed_since_poll_ = true;
+  slot.reported = false;
   if (interest == Events::kNone) {
     if (slot.registered == Events::kNone) return {};
     slot.registered = Events::kNone;
     // Closed already: the kernel has dropped it, or will report a token that
     // nobody knows.
-    poller_.remove(fd);
+    static_cast<void>(poller_.remove(fd));
     return {};
   }
   if (slot.registered != Events::kNone) {
@@ -239,17 +291,17 @@ std::errc FdTable::update(int fd, Slot& slot, Events interest) noexcept {
   return error;
 }
 
-/// Whether `error` means that the callbacks in `slot` will not be called any
-/// more.
-bool FdTable::is_lost(const Slot& slot, std::errc error) noexcept {
-  return error == std::errc::bad_file_descriptor || error == kUnregistered ||
-         slot.registered == Events::kNone;
+/// Whether `error` means that the descriptor is gone, and with it whatever
+/// was registered under its number.
+bool FdTable::is_lost(std::errc error) noexcept {
+  return error == std::errc::bad_file_descriptor || error == kUnregistered;
 }
 
 void FdTable::lose(int fd, std::errc error) noexcept {
   Slot& slot = slots_[static_cast<std::size_t>(fd)];
   slot.registered = Events::kNone;
   slot.watched = Events::kNone;
+  slot.left_out = false;
   slot.watch = nullptr;
   Entry* reader = std::exchange(slot.reader, nullptr);
   Entry* writer = std::exchange(slot.writer, nullptr);

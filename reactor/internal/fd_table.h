@@ -67,12 +67,18 @@ class FdTable {
   bool remove_writer(int fd) noexcept;
   bool remove_watch(int fd) noexcept;
 
+  /// To be called before each poll: what is reported from then on is current.
+  void before_poll() noexcept { changed_since_poll_ = false; }
   /// Queues whoever asked for what is reported: reader before writer. Returns
-  /// false if nobody did: the kernel has a registration that we have not.
+  /// false if the kernel has a registration that we have not.
   bool dispatch(const PolledEvent& event, ReadyQueue& ready) noexcept;
 
-  /// Registers everything again, in a set that was renewed.
-  void register_all() noexcept;
+  /// Puts everything into the set that the poller is renewing. An error is
+  /// the kernel's want of memory; descriptors that are not open any more are
+  /// left out, and lost with lose_unregistered().
+  std::errc renew_all() noexcept;
+  /// After the renewal: gives up what renew_all() left out.
+  void lose_unregistered() noexcept;
 
   /// Cancels everything. `in_kernel` is false in a forked child, which shares
   /// the parent's set and must not change it.
@@ -97,6 +103,8 @@ class FdTable {
     std::uint32_t generation = 0;
     Events registered = Events::kNone;
     Events watched = Events::kNone;  // what the watch asks for
+    bool reported = false;           // a kOneShot watch that is silent now
+    bool left_out = false;           // of a renewal
   };
 
   void set(int fd, Entry* Slot::* which, Entry* entry, const char* operation);
@@ -105,14 +113,17 @@ class FdTable {
   Slot* find(int fd) noexcept;
   static Events wanted(const Slot& slot) noexcept;
   std::errc update(int fd, Slot& slot, Events interest) noexcept;
+  static void queue(Entry* entry, ReadyQueue& ready) noexcept;
+  void remove_cancelled(int fd) noexcept;
   void resynchronise(int fd) noexcept;
-  static bool is_lost(const Slot& slot, std::errc error) noexcept;
+  static bool is_lost(std::errc error) noexcept;
   void lose(int fd, std::errc error) noexcept;
   static void drop(Entry* entry) noexcept;
 
   EpollPoller& poller_;
   OnLost on_lost_;
   std::vector<Slot> slots_;
+  bool changed_since_poll_ = false;
 };
 
 }  // namespace rondo::detail

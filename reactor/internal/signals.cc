@@ -92,12 +92,7 @@ bool SignalTable::remove(int signal_number) {
   if (found == registrations_.end()) return false;
   Entry* entry = found->entry;
   registrations_.erase(found);
-  Route& route = routes[signal_number];
-  kernel_.sigaction(signal_number, &route.previous, nullptr);
-  route.sink.store(nullptr);
-  // A handler that runs in another thread may still hold the sink. It does
-  // not wait for anything, so this is short.
-  while (route.in_handler.load() != 0) ::sched_yield();
+  leave(signal_number);
   sink_.pending.fetch_and(~(std::uint64_t{1} << (signal_number - 1)));
   cancel(entry);
   drop_reference(entry);
@@ -119,13 +114,27 @@ void SignalTable::collect(ReadyQueue& ready) noexcept {
   }
 }
 
-void SignalTable::clear(bool forked) noexcept {
-  if (forked) {
-    for (const Registration& registration : registrations_) {
-      routes[registration.signal_number].in_handler = 0;
-    }
-  }
+void SignalTable::clear() noexcept {
   while (!registrations_.empty()) remove(registrations_.back().signal_number);
+}
+
+void SignalTable::disown() noexcept {
+  for (const Registration& registration : registrations_) {
+    // Whoever was in the handler is a thread of the parent.
+    routes[registration.signal_number].in_handler.store(0);
+    leave(registration.signal_number);
+  }
+}
+
+/// Gives the signal back to whom it was.
+void SignalTable::leave(int signal_number) noexcept {
+  Route& route = routes[signal_number];
+  if (route.sink.load() != &sink_) return;  // disowned
+  kernel_.sigaction(signal_number, &route.previous, nullptr);
+  route.sink.store(nullptr);
+  // A handler that runs in another thread may still hold the sink. It does
+  // not wait for anything, so this is short.
+  while (route.in_handler.load() != 0) ::sched_yield();
 }
 
 }  // namespace rondo::detail

@@ -43,15 +43,19 @@ class SignalTable {
   bool pending() const noexcept {
     return sink_.pending.load(std::memory_order_relaxed) != 0;
   }
-  /// Removes all. `forked` says that this is a child, where a handler that
-  /// another thread of the parent was in never ends.
-  void clear(bool forked) noexcept;
+  /// Removes all.
+  void clear() noexcept;
+  /// In a forked child: the signals are not ours here. Destroys no callback.
+  /// Async-signal-safe.
+  void disown() noexcept;
 
  private:
   struct Registration {
     int signal_number;
     Entry* entry;
   };
+
+  void leave(int signal_number) noexcept;
 
   Kernel& kernel_;
   SignalSink sink_;

@@ -16,13 +16,19 @@ void TimerHeap::insert(TimerEntry* timer) {
   sift_up(end_++, {timer->when, timer->order, timer->slot});
 }
 
-void TimerHeap::reserve_for(const TimerEntry& timer) {
+void TimerHeap::grow(std::uint32_t slot) {
   // Both by doubling, and each on its own: a failure leaves room to spare.
-  if (end_ >= items_.size()) {
-    items_.resize(std::max<std::size_t>(64, 2 * items_.size()));
+  const std::size_t items = std::max<std::size_t>(64, 2 * items_max_);
+  if (end_ >= items_max_) {
+    item_memory_.resize(items);
+    items_ = item_memory_.data();
+    items_max_ = items;
   }
-  if (timer.slot >= positions_.size()) {
-    positions_.resize(std::max<std::size_t>(64, 2 * (timer.slot + 1)));
+  if (slot >= positions_max_) {
+    const std::size_t positions = std::max<std::size_t>(64, 2 * (slot + 1));
+    position_memory_.resize(positions);
+    positions_ = position_memory_.data();
+    positions_max_ = positions;
   }
 }
 
@@ -71,6 +77,11 @@ void TimerHeap::sift_down(std::size_t index, Item item) noexcept {
     if (first >= end_) break;
     const Item* child = &items_[first];
     const Item* soonest = child;
+    // Which of the grandchildren will be looked at next turns out late. They
+    // lie side by side, four cache lines.
+    for (std::size_t line = 0; line < kChildren; ++line) {
+      __builtin_prefetch(items_ + first_child_of(first) + line * kChildren);
+    }
     if (first + kChildren <= end_) {
       // The usual case as a tournament: no loop, no branch.
       const Item* left = child[1] < child[0] ? child + 1 : child;
@@ -83,16 +94,42 @@ void TimerHeap::sift_down(std::size_t index, Item item) noexcept {
     }
     if (!(*soonest < item)) break;
     place(index, *soonest);
-    index = static_cast<std::size_t>(soonest - items_.data());
+    index = static_cast<std::size_t>(soonest - items_);
   }
   place(index, item);
+}
+
+/// Leaves what is due at `now` sorted behind the heap, from end_ on.
+void TimerHeap::separate_due(TimePoint now) noexcept {
+  Item* const begin = items_ + kRoot;
+  Item* const end = items_ + end_;
+  // What was moved back may not be due after all: looked up in the timer.
+  for (std::size_t index = kRoot; index < end_; ++index) {
+    if (items_[index].when() > now) continue;
+    prefetch(std::min(index + kAhead, end_ - 1));
+    TimerEntry* timer = timers_.timer(items_[index].slot());
+    timer->queued_when = timer->when;
+    items_[index] = {timer->when, timer->order, timer->slot};
+  }
+  Item* const due = std::partition(
+      begin, end, [now](const Item& item) { return item.when() > now; });
+  std::sort(due, end);
+  // What stays becomes a heap again, from the last parent up (Floyd).
+  end_ = static_cast<std::size_t>(due - items_);
+  for (std::size_t index = kRoot; index < end_; ++index) {
+    place(index, items_[index]);
+  }
+  if (size() < 2) return;
+  for (std::size_t index = parent_of(end_ - 1); index >= kRoot; --index) {
+    sift_down(index, items_[index]);
+  }
 }
 
 /// The numbers are used up, once in four thousand million timers: gives the
 /// live ones 0, 1, 2... in the order that they have.
 void TimerHeap::renumber() noexcept {
-  Item* const begin = items_.data() + kRoot;
-  Item* const end = items_.data() + end_;
+  Item* const begin = items_ + kRoot;
+  Item* const end = items_ + end_;
   // Lazily moved items first, so that all orders stand in items_. (A sorted
   // array is a heap.)
   for (Item* item = begin; item != end; ++item) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <vector>
@@ -60,6 +61,34 @@ class TimerHeap {
   /// Its deadline.
   TimePoint next_deadline() const noexcept { return items_[kRoot].when(); }
 
+  /// Takes out all that are due at `now`, soonest first: take(timer), with the
+  /// heap's reference.
+  ///
+  /// One by one that costs O(log n) each. When many are due (the machine was
+  /// asleep, or a million timers were made for one moment), the rest is
+  /// sorted in one go, which is some times faster; not if `one_by_one`, for a
+  /// `take` that cannot be trusted to leave the heap alone.
+  template <class Take>
+  void take_due(TimePoint now, bool one_by_one, Take&& take) {
+    std::size_t singles = kSinglesMin + size() / kSinglesShare;
+    for (settle(); !empty() && next_deadline() <= now; settle()) {
+      if (singles-- == 0 && !one_by_one) {
+        const std::size_t end = end_;
+        separate_due(now);
+        for (std::size_t index = end_; index < end; ++index) {
+          prefetch(std::min(index + kAhead, end - 1));
+          TimerEntry* timer = timers_.timer(items_[index].slot());
+          timer->clear(Entry::kArmed);
+          take(timer);
+        }
+        return;
+      }
+      TimerEntry* timer = front();
+      remove(timer);
+      take(timer);
+    }
+  }
+
   /// All timers in no order, for a snapshot.
   template <class Visit>
   void for_each(Visit&& visit) const {
@@ -110,25 +139,48 @@ class TimerHeap {
   }
 
   std::uint32_t next_order() noexcept {
-    if (next_order_ == UINT32_MAX) [[unlikely]] renumber();
+    if (next_order_ == UINT32_MAX) [[unlikely]]
+      renumber();
     return next_order_++;
   }
+
+  // take_due() goes over to sorting after this many, and a share of all.
+  static constexpr std::size_t kSinglesMin = 64;
+  static constexpr std::size_t kSinglesShare = 32;
+  // How many timers ahead memory is asked for what will be needed.
+  static constexpr std::size_t kAhead = 8;
+
+  void prefetch(std::size_t index) const noexcept {
+    const TimerEntry* timer = timers_.timer(items_[index].slot());
+    __builtin_prefetch(timer);
+    __builtin_prefetch(&timer->when);
+  }
+  void separate_due(TimePoint now) noexcept;
 
   void place(std::size_t index, const Item& item) noexcept {
     items_[index] = item;
     positions_[item.slot()] = static_cast<std::uint32_t>(index);
   }
-  void reserve_for(const TimerEntry& timer);
+  void reserve_for(const TimerEntry& timer) {
+    if (end_ >= items_max_ || timer.slot >= positions_max_) [[unlikely]] {
+      grow(timer.slot);
+    }
+  }
+  void grow(std::uint32_t slot);
   void sift_up(std::size_t index, Item item) noexcept;
   void sift_down(std::size_t index, Item item) noexcept;
   void move_earlier(TimerEntry* timer) noexcept;
   void renumber() noexcept;
 
   EntryPool& timers_;
-  std::vector<Item, CacheAligned<Item>> items_;
-  std::size_t end_ = kRoot;  // one behind the last item
-  std::vector<std::uint32_t> positions_;
+  Item* items_ = nullptr;               // item_memory_'s
+  std::uint32_t* positions_ = nullptr;  // position_memory_'s
+  std::size_t end_ = kRoot;             // one behind the last item
+  std::size_t items_max_ = 0;
+  std::size_t positions_max_ = 0;
   std::uint32_t next_order_ = 0;
+  std::vector<Item, CacheAligned<Item>> item_memory_;
+  std::vector<std::uint32_t> position_memory_;
 };
 
 }  // namespace rondo::detail

@@ -106,7 +106,8 @@ int ScriptedKernel::close(int fd) noexcept {
     }
   }
   const int answer = below_.close(fd);
-  if (failed) errno = scripts_[static_cast<int>(KernelCall::kClose)].error_number;
+  if (failed)
+    errno = scripts_[static_cast<int>(KernelCall::kClose)].error_number;
   return failed ? -1 : answer;
 }
 
@@ -117,13 +118,14 @@ void ScriptedKernel::waited(bool may_sleep, int answer) noexcept {
   const bool idle = may_sleep && answer <= 0;
   idle_wakeups_ = idle ? idle_wakeups_ + 1 : 0;
   idle_wakeups_max_ = std::max(idle_wakeups_max_, idle_wakeups_);
-  if (answer != 0) ++spins_;
+  spins_ = answer > 0 ? spins_ + 1 : 0;
   spins_max_ = std::max(spins_max_, spins_);
 }
 
 void ScriptedKernel::callback_ran() {
   const std::lock_guard lock(mutex_);
   spins_ = 0;
+  idle_wakeups_ = 0;
 }
 
 std::uint64_t ScriptedKernel::idle_wakeups_max() const {

@@ -79,11 +79,11 @@ class ScriptedKernel : public Kernel {
   /// without having been opened here.
   std::vector<std::string> ledger_errors() const;
 
-  /// How many waits in a row returned without an event and without having
-  /// been asked to (a timeout of zero counts as asked), at most.
+  /// How many waits that were allowed to sleep returned without an event, in
+  /// a row and since the last call of callback_ran(), at most.
   std::uint64_t idle_wakeups_max() const;
-  /// How many waits in a row returned at once with events, since the last
-  /// call of callback_ran(), at most. A spinning loop makes this grow.
+  /// How many waits returned with events, in a row and since the last call of
+  /// callback_ran(), at most. A spinning loop makes this grow.
   std::uint64_t spins_max() const;
   /// Says that a callback ran: what was reported was of use.
   void callback_ran();

@@ -41,41 +41,44 @@ int VirtualKernel::sleep_ns(std::int64_t duration_ns) noexcept {
 }
 
 VirtualTimeLoop::VirtualTimeLoop(LoopOptions options)
-    : EventLoop(options.kernel(virtual_kernel)) {
+    // Without a busy poll: it would wait for a clock that stands still.
+    : EventLoop(options.kernel(virtual_kernel).busy_poll(Duration::zero())) {
   virtual_kernel.wait_for_work_of(remote_queue());
 }
 
 void VirtualTimeLoop::advance(Duration duration) {
+  bool ended = false;
   // Made last, so it runs behind all that is due at the same moment.
-  const ScopedHandle end(call_later(duration, [this] { stop(); }));
-  run_forever();
-  run_ready_now();
+  const ScopedHandle end(call_later(duration, [&] { ended = true; }));
+  run_passes([&] { return !ended || has_ready(); });
 }
 
 void VirtualTimeLoop::run_until_idle() {
-  for (;;) {
-    run_ready_now();
-    const bool has_timer = next_timeout() != Duration::max();
-    if (!has_timer && remote_queue()->external_work() == 0) return;
-    run_once();
-    if (is_stopping()) return forget_stop();
-  }
+  run_passes([&] {
+    return has_ready() || next_timeout() != Duration::max() ||
+           remote_queue()->external_work() > 0;
+  });
 }
 
-/// Runs passes until nothing is ready at this moment.
-void VirtualTimeLoop::run_ready_now() {
-  for (int passes = 0; found_ready(); ++passes) {
-    if (passes == kPassesMax) {
+template <class GoOn>
+void VirtualTimeLoop::run_passes(GoOn&& go_on) {
+  TimePoint moment = time();
+  int passes = 0;
+  while (go_on()) {
+    run_once();
+    if (is_stopping()) return forget_stop();
+    if (time() != moment) {
+      moment = time();
+      passes = 0;
+    } else if (++passes > kPassesMax) {
       throw RuntimeError("callbacks keep scheduling each other: " +
                          std::to_string(kPassesMax) +
                          " passes without time moving on");
     }
-    run_ready();
-    if (is_stopping()) return forget_stop();
   }
 }
 
-bool VirtualTimeLoop::found_ready() {
+bool VirtualTimeLoop::has_ready() {
   poll_events(Duration::zero());
   collect();
   return next_timeout() == Duration::zero();

@@ -67,9 +67,9 @@ class VirtualTimeLoop : private detail::OwnedVirtualKernel, public EventLoop {
   explicit VirtualTimeLoop(LoopOptions options = LoopOptions());
 
   /// Runs the loop until `duration` has passed, with all that is due in it
-  /// and what that schedules for the same moment. Throws RuntimeError if
-  /// callbacks keep scheduling each other without time moving on (after
-  /// kPassesMax passes).
+  /// and what that schedules for the same moment, or until stop(). Throws
+  /// RuntimeError if callbacks keep scheduling each other without time moving
+  /// on (after kPassesMax passes).
   void advance(Duration duration);
 
   /// Runs until nothing is ready, no timer is left and no external work is
@@ -84,8 +84,9 @@ class VirtualTimeLoop : private detail::OwnedVirtualKernel, public EventLoop {
   static constexpr int kPassesMax = 100'000;
 
  private:
-  void run_ready_now();
-  bool found_ready();
+  template <class GoOn>
+  void run_passes(GoOn&& go_on);
+  bool has_ready();
 };
 
 }  // namespace rondo
