@@ -94,9 +94,9 @@ void EventLoop::report_lost_descriptor(int fd, std::errc error) noexcept {
 // -- a new epoll set ---------------------------------------------------------
 
 void EventLoop::rebuild() noexcept {
-  ++stats_.rebuilds;
   const std::errc error = try_rebuild();
   if (error == std::errc()) {
+    ++stats_.rebuilds;
     rebuild_pause_ = Duration::zero();
     return;
   }

@@ -105,42 +105,52 @@ inline bool operator==(const TimerHandle& a, const TimerHandle& b) noexcept {
   return a.when() == b.when();
 }
 
-/// A Handle that cancels when it is destroyed or overwritten, so that a class
-/// can own its callbacks and capture `this` in them:
-///
-///     class Session {
-///       void touch() { idle_ = loop_.call_later(30s, [this] { close(); }); }
-///       ScopedHandle idle_;
-///     };
-class ScopedHandle {
+/// Owns a callback: cancels it when it is destroyed or overwritten, so that a
+/// class can capture `this`. H is Handle or TimerHandle.
+template <class H>
+class BasicScopedHandle {
  public:
   /// Owns no callback.
-  ScopedHandle() noexcept = default;
-  /// Owns the callback of `handle`, a TimerHandle too.
-  ScopedHandle(Handle handle) noexcept  // NOLINT: converts, to be assigned
+  BasicScopedHandle() noexcept = default;
+  /// Owns the callback of `handle`.
+  BasicScopedHandle(H handle) noexcept  // NOLINT: converts, to be assigned
       : handle_(std::move(handle)) {}
   /// Leaves `other` owning none.
-  ScopedHandle(ScopedHandle&& other) noexcept = default;
+  BasicScopedHandle(BasicScopedHandle&& other) noexcept
+      : handle_(other.release()) {}
   /// Cancels its own callback, then owns that of `other`.
-  ScopedHandle& operator=(ScopedHandle&& other) noexcept {
+  BasicScopedHandle& operator=(BasicScopedHandle&& other) noexcept {
     if (this == &other) return *this;
     // Moved out first: what cancel() destroys may come back here.
-    Handle mine = std::exchange(handle_, std::move(other.handle_));
+    H mine = std::exchange(handle_, other.release());
     mine.cancel();
     return *this;
   }
-  ~ScopedHandle() { cancel(); }
+  ~BasicScopedHandle() { cancel(); }
 
   /// As Handle::cancel().
-  void cancel() noexcept { Handle(handle_).cancel(); }
+  void cancel() noexcept { H(handle_).cancel(); }
   /// The callback without the duty to cancel it; this one owns none then.
-  Handle release() noexcept { return std::exchange(handle_, Handle()); }
+  H release() noexcept { return std::exchange(handle_, H()); }
   /// The callback that it owns.
-  const Handle& get() const noexcept { return handle_; }
+  const H& get() const noexcept { return handle_; }
+  /// For its calls: `idle_->reschedule(when)`.
+  H* operator->() noexcept { return &handle_; }
 
  private:
-  Handle handle_;
+  H handle_;
 };
+
+/// Owns any callback:
+///
+///     class Session {
+///       void later() { next_ = loop_.call_soon([this] { step(); }); }
+///       ScopedHandle next_;
+///     };
+using ScopedHandle = BasicScopedHandle<Handle>;
+
+/// Owns a timer, and can move it: `idle_->reschedule(loop.time() + 30s)`.
+using ScopedTimerHandle = BasicScopedHandle<TimerHandle>;
 
 /// As asyncio's repr: `<Handle f(2) at file.cc:8>`, `<Handle cancelled>`,
 /// `<TimerHandle when=841.424468959 f() at file.cc:8>`. The place is that of

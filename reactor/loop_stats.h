@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 
 #include "reactor/clock.h"
 
@@ -28,8 +29,8 @@ struct LoopStats {
   std::uint64_t remote_calls = 0;
   /// Wake-ups from other threads and signal handlers.
   std::uint64_t wakeups = 0;
-  /// Times that the epoll set was made anew, because the kernel reported a
-  /// descriptor that was closed behind the loop's back.
+  /// Times that the epoll set was made anew (and that worked), because the
+  /// kernel reported a descriptor that was closed behind the loop's back.
   std::uint64_t rebuilds = 0;
   /// How late the last timer was moved to the ready queue.
   Duration lag{0};
@@ -39,5 +40,8 @@ struct LoopStats {
   /// debug mode or an observer is on: two looks at the clock a callback.
   Duration callback_time{0};
 };
+
+/// One line: `passes=12 polls=12 sleeps=3 ...`, times in seconds.
+std::string to_string(const LoopStats& stats);
 
 }  // namespace rondo

@@ -7,8 +7,7 @@ std::string to_string(const Snapshot& snapshot) {
   std::string text = "loop";
   text += snapshot.closed ? " closed" : snapshot.running ? " running" : " idle";
   if (snapshot.stopping) text += " stopping";
-  text += " passes=" + std::to_string(snapshot.stats.passes) +
-          " callbacks=" + std::to_string(snapshot.stats.callbacks) + "\n";
+  text += " " + to_string(snapshot.stats) + "\n";
   text += "ready (" + std::to_string(snapshot.ready.size()) + ")\n";
   for (const Handle& handle : snapshot.ready) {
     text += "  " + to_string(handle) + "\n";
