@@ -53,7 +53,8 @@ class UniqueFunction<R(Args...)> {
   /// Whether it holds something to call.
   explicit operator bool() const noexcept { return operations_ != nullptr; }
 
-  /// As an assignment, made in place. Empty if that throws.
+  /// As an assignment, but made in place. Empty if that throws. `callable` is
+  /// not part of what it holds.
   template <class F>
   void emplace(F&& callable) {
     reset();

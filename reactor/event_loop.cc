@@ -127,7 +127,8 @@ void EventLoop::enqueue_events() {
     const detail::PolledEvent event = poller_.event(index);
     if (event.token.is_waker()) {
       ++stats_.wakeups;
-      remote_->drain();  // before the queue is taken, see RemoteQueue
+      // Before the queue is taken, see RemoteQueue.
+      pause_unless(remote_->drain());
       continue;
     }
     ++stats_.events;

@@ -25,14 +25,11 @@ namespace {
 
 thread_local EventLoop* running_loop = nullptr;
 
-const LoopOptions& checked(const LoopOptions& options) {
+Duration checked_resolution(const LoopOptions& options) {
   if (options.timer_resolution() <= Duration::zero()) {
     throw std::invalid_argument("LoopOptions: timer_resolution must be > 0");
   }
-  if (options.passes_per_poll() == 0) {
-    throw std::invalid_argument("LoopOptions: passes_per_poll must be > 0");
-  }
-  return options;
+  return options.timer_resolution();
 }
 
 }  // namespace
@@ -92,7 +89,7 @@ EventLoop::EventLoop(const LoopOptions& options)
       passes_per_poll_(options.passes_per_poll()),
       timers_(*timer_entries_),
       kernel_(options.kernel()),
-      poller_(kernel_, checked(options).timer_resolution()),
+      poller_(kernel_, checked_resolution(options)),
       fds_(poller_,
            [this](int fd, std::errc e) { report_lost_descriptor(fd, e); }),
       remote_(std::make_shared<RemoteQueue>(kernel_)),
@@ -104,6 +101,9 @@ EventLoop::EventLoop(const LoopOptions& options)
   if (error != std::errc()) {
     throw std::system_error(std::make_error_code(error),
                             "epoll_ctl for the loop's eventfd");
+  }
+  if (passes_per_poll_ == 0) {
+    throw std::invalid_argument("LoopOptions: passes_per_poll must be > 0");
   }
   set_debug(options.debug());
   LiveLoops::instance().add(*this);

@@ -97,21 +97,27 @@ void EventLoop::rebuild() noexcept {
   const std::errc error = try_rebuild();
   if (error == std::errc()) {
     ++stats_.rebuilds;
-    rebuild_pause_ = Duration::zero();
-    return;
-  }
-  // The kernel will report the stale descriptor again at once. Until there is
-  // a new set, a pause keeps that from eating the processor.
-  constexpr Duration kFirst = std::chrono::milliseconds(1);
-  constexpr Duration kLongest = std::chrono::milliseconds(100);
-  if (rebuild_pause_ == Duration::zero()) {
+  } else if (failure_pause_ == Duration::zero()) {
     log_safely([&] {
       log().error("epoll set cannot be renewed: error={}; trying again",
                   std::make_error_code(error).message());
     });
   }
-  rebuild_pause_ = std::clamp(2 * rebuild_pause_, kFirst, kLongest);
-  kernel_.sleep_ns(rebuild_pause_.count());
+  pause_unless(error == std::errc());
+}
+
+/// After the kernel refused what would have made a report go away: it will
+/// come again at once. A pause, longer each time, keeps that from eating the
+/// processor.
+void EventLoop::pause_unless(bool succeeded) noexcept {
+  constexpr Duration kFirst = std::chrono::milliseconds(1);
+  constexpr Duration kLongest = std::chrono::milliseconds(100);
+  if (succeeded) {
+    failure_pause_ = Duration::zero();
+    return;
+  }
+  failure_pause_ = std::clamp(2 * failure_pause_, kFirst, kLongest);
+  kernel_.sleep_ns(failure_pause_.count());
 }
 
 std::errc EventLoop::try_rebuild() noexcept {

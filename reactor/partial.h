@@ -30,6 +30,10 @@ class BoundCall {
   const F& func() const noexcept { return function_; }
   /// The arguments in order, as functools.partial's `args`.
   const std::tuple<Args...>& args() const noexcept { return arguments_; }
+  /// Gives both away.
+  std::pair<F, std::tuple<Args...>> take() && {
+    return {std::move(function_), std::move(arguments_)};
+  }
 
   /// Calls func() with args(), then `more`.
   template <class... More>
@@ -58,7 +62,7 @@ class BoundCall {
     std::string text = "(";
     std::apply(
         [&](const auto&... arguments) {
-          const char* separator = "";
+          [[maybe_unused]] const char* separator = "";
           ((text += separator, text += repr(arguments), separator = ", "), ...);
         },
         arguments_);
@@ -96,10 +100,11 @@ auto partial(F&& f, Args&&... args) {
 /// See the other partial().
 template <class F, class... Inner, class... Args>
 auto partial(Partial<F, Inner...> inner, Args&&... args) {
+  auto [function, first] = std::move(inner).take();
   return Partial<F, Inner..., std::decay_t<Args>...>(
-      inner.func(),
-      std::tuple_cat(inner.args(), std::tuple<std::decay_t<Args>...>(
-                                       std::forward<Args>(args)...)));
+      std::move(function),
+      std::tuple_cat(std::move(first), std::tuple<std::decay_t<Args>...>(
+                                           std::forward<Args>(args)...)));
 }
 
 /// A call to be made later: `call_soon(call(f, 2))` is asyncio's

@@ -135,12 +135,13 @@ bool RemoteQueue::wake() noexcept {
   return false;
 }
 
-void RemoteQueue::drain() noexcept {
+bool RemoteQueue::drain() noexcept {
   std::uint64_t count;
   for (int attempt = 0; attempt < kAttempts; ++attempt) {
-    if (kernel_.read(wake_fd_.get(), &count, sizeof count) >= 0) return;
-    if (errno != EINTR) return;
+    if (kernel_.read(wake_fd_.get(), &count, sizeof count) >= 0) return true;
+    if (errno != EINTR) return false;
   }
+  return false;
 }
 
 }  // namespace rondo

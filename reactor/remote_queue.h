@@ -98,8 +98,9 @@ class RemoteQueue {
   /// Async-signal-safe. Not after close().
   bool wake() noexcept;
   /// Loop: makes it unreadable again. Before looking at what the wake-up was
-  /// for: the other order loses one that comes between the two.
-  void drain() noexcept;
+  /// for: the other order loses one that comes between the two. Returns
+  /// whether the kernel did that.
+  bool drain() noexcept;
 
  private:
   class Lock;

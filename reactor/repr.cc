@@ -97,8 +97,8 @@ std::string repr_text(std::string_view text) {
                      std::string(slice(text, size - tail, size))));
 }
 
-std::string repr_shortened(std::string text) {
-  return length(text) <= kMax ? text : elide(text);
+std::string repr_shortened(std::string_view text) {
+  return length(text) <= kMax ? std::string(text) : elide(text);
 }
 
 namespace detail {
@@ -116,7 +116,7 @@ std::string repr_floating(double value) {
   const auto end = std::to_chars(text, text + sizeof text, value,
                                  std::chars_format::scientific)
                        .ptr;
-  const std::string scientific(text, end);
+  std::string scientific(text, end);
   const int exponent = std::stoi(scientific.substr(scientific.find('e') + 1));
   if (value != 0 && (exponent < -4 || exponent >= 16)) return scientific;
   const auto fixed_end =

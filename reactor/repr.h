@@ -16,7 +16,7 @@ std::string repr_text(std::string_view text);
 
 /// `text` shortened to 30 characters as reprlib does with an object's repr:
 /// `<EventLoop ru...e debug=False>`.
-std::string repr_shortened(std::string text);
+std::string repr_shortened(std::string_view text);
 
 namespace detail {
 

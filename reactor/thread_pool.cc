@@ -5,7 +5,6 @@
 #include <pthread.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <chrono>
 #include <condition_variable>
 #include <deque>
@@ -195,35 +194,31 @@ class ThreadPool::State::Thread {
   Thread& operator=(const Thread&) = delete;
   ~Thread() {
     Queue stranded;
+    int error = 0;
     std::shared_ptr<State> last;
     {
       const std::lock_guard lock(state_.mutex);
-      leave();
+      const auto self = ::pthread_self();
+      std::erase_if(state_.threads, [&](::pthread_t thread) {
+        return ::pthread_equal(thread, self) != 0;
+      });
       // A job that ended its thread leaves its place to another.
-      if (state_.threads.empty() && !state_.queue.empty() &&
-          state_.start_thread() != 0) {
-        stranded.swap(state_.queue);
+      if (state_.threads.empty() && !state_.queue.empty()) {
+        error = state_.start_thread();
+        if (error != 0) stranded.swap(state_.queue);
       }
+      if (!state_.gave_up) state_.ended.push_back(self);  // there is room
       if (state_.threads.empty()) last = std::move(state_.self);
       state_.thread_ended.notify_all();
     }
     for (WorkPtr& work : stranded) {
-      work->error = std::make_exception_ptr(
-          std::system_error(EAGAIN, std::generic_category(),
-                            "ThreadPool: no thread can be made"));
+      work->error = std::make_exception_ptr(std::system_error(
+          error, std::generic_category(), "ThreadPool: no thread can be made"));
       report(std::move(work));
     }
   }
 
  private:
-  void leave() {
-    const auto self = ::pthread_self();
-    std::erase_if(state_.threads, [&](::pthread_t thread) {
-      return ::pthread_equal(thread, self) != 0;
-    });
-    if (!state_.gave_up) state_.ended.push_back(self);  // there is room
-  }
-
   State& state_;
 };
 

@@ -91,10 +91,12 @@ void FdTable::modify_watch(int fd, Events interest) {
     throw RuntimeError("modify_watch: fd " + std::to_string(fd) +
                        " is not watched");
   }
-  const Events before = std::exchange(slot->watched, interest);
+  const Slot before = *slot;
+  slot->watched = interest;
   const std::errc error = update(fd, *slot, wanted(*slot));
   if (error != std::errc()) {
-    slot->watched = before;
+    slot->watched = before.watched;
+    slot->reported = before.reported;
     if (is_lost(error)) lose(fd, error);
     throw failure("modify_watch", fd, error);
   }
@@ -138,6 +140,7 @@ bool FdTable::dispatch(const PolledEvent& event, ReadyQueue& ready) noexcept {
     // Removed between the poll and now: a late report, not a lost one.
     return changed_since_poll_;
   }
+  remove_cancelled(fd, *slot);
   if (slot->watch != nullptr) {
     slot->reported = has(slot->watched, Events::kOneShot);
     slot->watch->add(event.events);
@@ -152,28 +155,25 @@ bool FdTable::dispatch(const PolledEvent& event, ReadyQueue& ready) noexcept {
       queue(slot->writer, ready);
     }
   }
-  remove_cancelled(fd);
   return true;
 }
 
 void FdTable::queue(Entry* entry, ReadyQueue& ready) noexcept {
   // It may still be queued from a pass that an exception cut short.
-  if (entry->has(Entry::kQueued | Entry::kCancelled)) return;
+  if (entry->has(Entry::kQueued)) return;
   enqueue(ready, entry);
 }
 
 /// A callback that was cancelled through its Handle (a snapshot has one)
 /// would leave an event that nobody takes, again and again.
-void FdTable::remove_cancelled(int fd) noexcept {
-  const Slot& slot = *find(fd);
+void FdTable::remove_cancelled(int fd, const Slot& slot) noexcept {
   const auto is_cancelled = [](const Entry* entry) {
     return entry != nullptr && entry->has(Entry::kCancelled);
   };
-  const bool writer = is_cancelled(slot.writer);
   if (is_cancelled(slot.reader)) {
     slot.watch != nullptr ? remove_watch(fd) : remove_reader(fd);
   }
-  if (writer) remove_writer(fd);
+  if (is_cancelled(slot.writer)) remove_writer(fd);
 }
 
 void FdTable::resynchronise(int fd) noexcept {

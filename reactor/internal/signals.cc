@@ -119,10 +119,13 @@ void SignalTable::clear() noexcept {
 }
 
 void SignalTable::disown() noexcept {
-  for (const Registration& registration : registrations_) {
+  // By routes, not registrations: another thread may have been in the middle
+  // of changing those.
+  for (int number = 1; number <= kSignalsMax; ++number) {
+    if (routes[number].sink.load() != &sink_) continue;
     // Whoever was in the handler is a thread of the parent.
-    routes[registration.signal_number].in_handler.store(0);
-    leave(registration.signal_number);
+    routes[number].in_handler.store(0);
+    leave(number);
   }
 }
 

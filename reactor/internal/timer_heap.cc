@@ -25,7 +25,8 @@ void TimerHeap::grow(std::uint32_t slot) {
     items_max_ = items;
   }
   if (slot >= positions_max_) {
-    const std::size_t positions = std::max<std::size_t>(64, 2 * (slot + 1));
+    const std::size_t positions =
+        std::max<std::size_t>(64, std::size_t{2} * (slot + 1));
     position_memory_.resize(positions);
     positions_ = position_memory_.data();
     positions_max_ = positions;

@@ -87,6 +87,7 @@ void ScriptedKernel::opened(int fd) noexcept {
 std::vector<int> ScriptedKernel::open_descriptors() const {
   const std::lock_guard lock(mutex_);
   std::vector<int> descriptors;
+  descriptors.reserve(open_.size());
   for (const auto& [fd, count] : open_) descriptors.push_back(fd);
   return descriptors;
 }
