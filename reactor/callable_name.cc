@@ -7,6 +7,7 @@
 #include <link.h>
 
 #include <algorithm>
+#include <compare>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -147,22 +148,14 @@ std::optional<std::string> symbol_in_file(const char* path,
   return std::nullopt;
 }
 
-std::string find_function_name(const void* address) {
-  Dl_info info{};
-  link_map* map = nullptr;
-  if (::dladdr1(address, &info, reinterpret_cast<void**>(&map),
-                RTLD_DL_LINKMAP) != 0) {
-    if (info.dli_saddr == address && info.dli_sname != nullptr) {
-      return without_parameters(demangle(info.dli_sname));
-    }
-    // The main program has an empty name in the link map.
-    const bool is_program = map == nullptr || map->l_name[0] == '\0';
-    const std::uint64_t base = map != nullptr ? map->l_addr : 0;
-    const auto symbol =
-        symbol_in_file(is_program ? "/proc/self/exe" : info.dli_fname,
-                       reinterpret_cast<std::uint64_t>(address) - base);
-    if (symbol) return without_parameters(demangle(symbol->c_str()));
-  }
+/// A place in a file: the same function wherever the file is loaded.
+struct CodePlace {
+  std::string file;
+  std::uint64_t offset = 0;
+  auto operator<=>(const CodePlace&) const = default;
+};
+
+std::string unnamed(const void* address) {
   char text[40];
   std::snprintf(text, sizeof text, "<function at %p>", address);
   return text;
@@ -175,12 +168,31 @@ std::string type_name(const std::type_info& type) {
 }
 
 std::string function_name(const void* address) {
+  Dl_info info{};
+  link_map* map = nullptr;
+  if (::dladdr1(address, &info, reinterpret_cast<void**>(&map),
+                RTLD_DL_LINKMAP) == 0) {
+    return unnamed(address);
+  }
+  if (info.dli_saddr == address && info.dli_sname != nullptr) {
+    return without_parameters(demangle(info.dli_sname));
+  }
+  // The main program has an empty name in the link map.
+  const bool is_program = map == nullptr || map->l_name[0] == '\0';
+  const CodePlace place{
+      is_program ? "/proc/self/exe" : info.dli_fname,
+      reinterpret_cast<std::uint64_t>(address) -
+          (map != nullptr ? static_cast<std::uint64_t>(map->l_addr) : 0)};
+
   static std::mutex mutex;
-  static std::map<const void*, std::string> known;
+  static std::map<CodePlace, std::string> known;
   const std::lock_guard lock(mutex);
-  const auto found = known.find(address);
+  const auto found = known.find(place);
   if (found != known.end()) return found->second;
-  return known.emplace(address, find_function_name(address)).first->second;
+  const auto symbol = symbol_in_file(place.file.c_str(), place.offset);
+  if (!symbol) return unnamed(address);
+  return known.emplace(place, without_parameters(demangle(symbol->c_str())))
+      .first->second;
 }
 
 std::string function_object_name(const std::type_info& type) {

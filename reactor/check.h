@@ -9,6 +9,20 @@ namespace rondo::detail {
 
 }  // namespace rondo::detail
 
+/// For functions that catch abi::__forced_unwind, the way of pthread_exit(3)
+/// and pthread_cancel(3): there is no object behind that reference, which a
+/// sanitizer takes for a null pointer.
+#if defined(__SANITIZE_ADDRESS__)
+#define RONDO_CATCHES_FORCED_UNWIND [[gnu::no_sanitize("null")]]
+#elif defined(__has_feature)
+#if __has_feature(undefined_behavior_sanitizer)
+#define RONDO_CATCHES_FORCED_UNWIND [[gnu::no_sanitize("null")]]
+#endif
+#endif
+#ifndef RONDO_CATCHES_FORCED_UNWIND
+#define RONDO_CATCHES_FORCED_UNWIND
+#endif
+
 /// Aborts unless `condition` holds, in release builds too. For invariants of
 /// our own, where going on would corrupt. Never for what the kernel answers
 /// or what a peer sends: those are reported to whoever asked.

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "reactor/check.h"
 #include "reactor/errors.h"
 #include "reactor/internal/log.h"
 #include "reactor/internal/running_scope.h"
@@ -147,22 +148,21 @@ void EventLoop::enqueue_events() {
 }
 
 void EventLoop::enqueue_remote() {
-  // Taken in one piece, oldest last, so that an allocation that fails below
-  // loses none: the rest is still there in the next pass.
-  if (remote_items_.empty()) {
-    remote_->take(remote_items_);
-    std::reverse(remote_items_.begin(), remote_items_.end());
-  }
-  while (!remote_items_.empty()) {
-    RemoteQueue::Item& item = remote_items_.back();
+  // Taken in one piece. An allocation that fails below loses none: the rest
+  // is still there in the next pass.
+  if (remote_items_.empty()) remote_->take(remote_items_);
+  while (remote_done_ < remote_items_.size()) {
+    RemoteQueue::Item& item = remote_items_[remote_done_];
     Entry* entry = make_entry(*entries_, std::move(item.callback), item.where,
                               "call_soon_threadsafe");
-    remote_items_.pop_back();
+    ++remote_done_;
     entry->references = 0;
     entry->flags = 0;
     detail::enqueue(ready_, entry);
-    ++stats_.remote_calls;
   }
+  stats_.remote_calls += remote_items_.size();
+  remote_items_.clear();
+  remote_done_ = 0;
 }
 
 void EventLoop::enqueue_due_timers() {
@@ -181,8 +181,13 @@ void EventLoop::enqueue_due_timers() {
     TimerEntry*& earlier = recent[number++ % kAhead];
     if (earlier != nullptr) earlier->ahead = timer;
     earlier = timer;
-    // It may wait there since a run that an exception cut short.
-    if (!timer->has(Entry::kQueued)) detail::enqueue(ready_, timer);
+    // It may wait there since a run that an exception cut short. It was moved
+    // since, so its place is behind the others.
+    if (timer->has(Entry::kQueued)) {
+      ready_.remove(timer);
+      detail::drop_reference(timer);
+    }
+    detail::enqueue(ready_, timer);
     detail::drop_reference(timer);  // the heap's
     if (instrumented_) {
       notify([&](auto& o) { o.on_timer_due(*this, TimerHandle(timer)); });
@@ -244,7 +249,7 @@ inline void EventLoop::run(Entry* entry) {
   }
 }
 
-inline void EventLoop::call(Entry* entry) {
+RONDO_CATCHES_FORCED_UNWIND inline void EventLoop::call(Entry* entry) {
   try {
     entry->callback();
   } catch (const SystemExit&) {

@@ -75,10 +75,9 @@ class EventLoop {
   /// thread: `call_soon_threadsafe([&] { loop.stop(); })`.
   void stop() noexcept { stopping_ = true; }
 
-  /// Cancels all callbacks and closes the epoll set; the eventfd goes with
-  /// the loop and the last remote_queue(). What the callbacks captured is
-  /// destroyed here: it may cancel and remove, but not schedule. No effect
-  /// the second time. Throws RuntimeError while it runs.
+  /// Cancels all callbacks and closes both descriptors. What the callbacks
+  /// captured is destroyed here: it may cancel and remove, but not schedule.
+  /// No effect the second time. Throws RuntimeError while it runs.
   void close();
 
   /// Whether run_forever() is on the stack.
@@ -361,7 +360,8 @@ class EventLoop {
   detail::EpollPoller poller_;
   detail::FdTable fds_;
   std::shared_ptr<RemoteQueue> remote_;
-  std::vector<RemoteQueue::Item> remote_items_;  // taken, oldest last
+  std::vector<RemoteQueue::Item> remote_items_;  // taken, oldest first
+  std::size_t remote_done_ = 0;  // of these, the ones that are queued
   detail::SignalTable signals_;
 
   const Duration busy_poll_;

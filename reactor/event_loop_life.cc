@@ -182,10 +182,10 @@ EventLoop::RunningScope::RunningScope(EventLoop& loop, Inside inside)
 
 EventLoop::RunningScope::~RunningScope() {
   // Not in a forked child, where the loop stays unusable.
-  std::uintptr_t guard = this_thread();
-  if (!loop_.guard_.compare_exchange_strong(guard, kAnyThread)) return;
+  if (loop_.guard_ != this_thread()) return;
   running_loop = outer_;
   loop_.remote_->left();
+  loop_.guard_ = kAnyThread;  // last: from now on it may be destroyed
 }
 
 EventLoop& get_running_loop() {

@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <utility>
 
+#include "reactor/check.h"
 #include "reactor/errors.h"
 #include "reactor/event_loop.h"
 #include "reactor/internal/log.h"
@@ -29,7 +30,8 @@ void EventLoop::set_exception_handler(ExceptionHandler handler) {
               : nullptr;
 }
 
-void EventLoop::call_exception_handler(const ExceptionContext& context) {
+RONDO_CATCHES_FORCED_UNWIND void EventLoop::call_exception_handler(
+    const ExceptionContext& context) {
   check_thread();
   // A copy: the handler may put another one in its place.
   const auto handler = exception_handler_;

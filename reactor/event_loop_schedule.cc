@@ -42,7 +42,7 @@ void EventLoop::call_soon_threadsafe(Callback callback,
   if (!callback) refuse_empty("call_soon_threadsafe");
   if (guard == this_thread()) {
     call_soon(std::move(callback), where);
-  } else if (!remote_->post(std::move(callback), where)) {
+  } else if (!remote_->try_post(callback, where)) {
     refuse(kClosed);  // meanwhile
   }
 }

@@ -63,6 +63,8 @@ class Kernel {
   /// clock_nanosleep(2) on CLOCK_MONOTONIC; may return early. Answers with
   /// the error number itself.
   virtual int sleep_ns(std::int64_t duration_ns) noexcept = 0;
+  /// sched_yield(2).
+  virtual void yield() noexcept = 0;
   /// pthread_create(3): a joinable thread with default attributes. Answers
   /// with the error number itself.
   virtual int thread_create(::pthread_t* thread, void* (*start)(void*),
@@ -91,6 +93,7 @@ class LinuxKernel : public Kernel {
                 struct ::sigaction* previous) noexcept override;
   std::int64_t monotonic_ns() noexcept override;
   int sleep_ns(std::int64_t duration_ns) noexcept override;
+  void yield() noexcept override;
   int thread_create(::pthread_t* thread, void* (*start)(void*),
                     void* argument) noexcept override;
 };

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include <fcntl.h>
+#include <sched.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <time.h>
@@ -73,6 +74,8 @@ int LinuxKernel::sleep_ns(std::int64_t duration_ns) noexcept {
   const timespec duration = to_timespec(duration_ns);
   return ::clock_nanosleep(CLOCK_MONOTONIC, 0, &duration, nullptr);
 }
+
+void LinuxKernel::yield() noexcept { ::sched_yield(); }
 
 int LinuxKernel::thread_create(::pthread_t* thread, void* (*start)(void*),
                                void* argument) noexcept {

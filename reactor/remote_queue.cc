@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "reactor/remote_queue.h"
 
-#include <sched.h>
-
 #include <cerrno>
 #include <stdexcept>
 #include <system_error>
@@ -71,6 +69,7 @@ bool RemoteQueue::is_to_wake() noexcept {
       !wake_failed_.load(std::memory_order_relaxed)) {
     return false;
   }
+  wake_failed_.store(false);
   pending_.store(true);
   if (!sleeping_.load() || !sleeping_.exchange(false)) return false;
   wakers_.fetch_add(1);
@@ -80,14 +79,16 @@ bool RemoteQueue::is_to_wake() noexcept {
 /// Without the lock: on one processor the thread that is woken runs at once,
 /// and would have to wait for us.
 void RemoteQueue::wake_and_leave() noexcept {
-  const bool woken = wake();
-  wake_failed_.store(!woken);
-  if (!woken) sleeping_.store(true);
+  if (!wake()) {
+    sleeping_.store(true);
+    wake_failed_.store(true);
+  }
   wakers_.fetch_sub(1);
 }
 
 void RemoteQueue::end_external_work() noexcept {
   external_work_.fetch_sub(1);
+  if (closed_.load(std::memory_order_relaxed)) return;  // as in try_post()
   {
     const Lock lock(*this);
     if (closed_.load(std::memory_order_relaxed)) return;
@@ -121,7 +122,7 @@ void RemoteQueue::close(std::vector<Item>& items) noexcept {
   }
   // Whoever was accepted may still be about to write. That is one system call
   // that does not block.
-  while (wakers_.load() != 0) ::sched_yield();
+  while (wakers_.load() != 0) kernel_.yield();
   wake_fd_.reset();
 }
 

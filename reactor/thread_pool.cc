@@ -14,6 +14,7 @@
 #include <utility>
 #include <vector>
 
+#include "reactor/check.h"
 #include "reactor/errors.h"
 #include "reactor/event_loop.h"
 
@@ -90,6 +91,7 @@ ThreadPool::Ticket ThreadPool::submit(EventLoop& loop, Job job,
   work->job = std::move(job);
   work->on_done = std::move(on_done);
   Ticket ticket(work);
+  state_->join_ended();
   {
     const std::lock_guard lock(state_->mutex);
     if (state_->stopping) {
@@ -155,26 +157,32 @@ bool ThreadPool::State::shut_down(Duration timeout) {
   constexpr Duration kEver = std::chrono::hours(24 * 365);
   if (timeout >= kEver) {
     thread_ended.wait(lock, all_ended);
-  } else if (!thread_ended.wait_for(lock, timeout, all_ended)) {
+  } else if (!thread_ended.wait_for(lock, timeout, all_ended) && !gave_up) {
     gave_up = true;
     for (const ::pthread_t thread : threads) ::pthread_detach(thread);
   }
+  const bool ended_all = all_ended();
+  lock.unlock();
   join_ended();
-  return threads.empty();
+  return ended_all;
 }
 
-/// With the lock. They have left run_jobs(), so this is short: what is left
-/// is the end of their thread_local objects.
+/// Without the lock: what is left of these threads is the end of their
+/// thread_local objects, and those may ask the pool something.
 void ThreadPool::State::join_ended() {
-  for (const ::pthread_t thread : ended) ::pthread_join(thread, nullptr);
-  ended.clear();
+  std::vector<::pthread_t> to_join;
+  {
+    const std::lock_guard lock(mutex);
+    to_join.swap(ended);
+  }
+  for (const ::pthread_t thread : to_join) ::pthread_join(thread, nullptr);
 }
 
 /// With the lock. Returns an errno; throws std::bad_alloc.
 int ThreadPool::State::start_thread() {
-  join_ended();
-  threads.reserve(threads_max);
-  ended.reserve(threads_max);
+  // Room for both ways that the new thread can go.
+  threads.reserve(threads.size() + 1);
+  ended.reserve(ended.size() + threads.size() + 2);
   ::pthread_t thread;
   const int error = kernel->thread_create(&thread, thread_main, this);
   if (error != 0) return error;
@@ -248,7 +256,7 @@ void ThreadPool::State::run_jobs() {
   }
 }
 
-void ThreadPool::State::run_job(WorkPtr work) {
+RONDO_CATCHES_FORCED_UNWIND void ThreadPool::State::run_job(WorkPtr work) {
   try {
     work->job();
   } catch (const abi::__forced_unwind&) {

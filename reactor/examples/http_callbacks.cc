@@ -121,18 +121,18 @@ struct Server {
 /// callback of it can run any more.
 ///
 /// Who ends it? Not its own steps: they are methods, and would pull the floor
-/// from under their feet. A step answers whether the session goes on, and the
-/// callback around it has the server destroy the session as the very last
-/// thing. That destroys the callback while it runs, too, which is allowed: the
-/// loop keeps what it is running until it has returned.
+/// from under their feet. A step answers whether the session goes on. The
+/// callback around it takes the session out of the server for that time and
+/// gives it back only then; otherwise, if the step throws too, it destroys the
+/// session as the last thing it does. That cancels the very callback that
+/// runs, which is allowed: the loop keeps it until it has returned.
 class Session {
  public:
   Session(Server& server, rondo::UniqueFd fd)
       : server_(server),
         fd_(std::move(fd)),
         idle_(server.loop.call_later(server.idle_seconds,
-                                     callback(&Session::end))),
-        idle_owner_(idle_) {
+                                     callback(&Session::end))) {
     wait_for(/*readable=*/true, /*writable=*/false);
   }
   Session(const Session&) = delete;
@@ -149,7 +149,8 @@ class Session {
 
   rondo::Callback callback(bool (Session::*step)()) {
     return [this, step] {
-      if (!(this->*step)()) server_.sessions.erase(fd_.get());
+      auto self = server_.sessions.extract(fd_.get());
+      if ((this->*step)()) server_.sessions.insert(std::move(self));
     };
   }
 
@@ -206,24 +207,220 @@ class Session {
       return std::iscntrl(c) && c != '\t';
     });
     const string_view line(begin, end), rest(end, in_.end());
-    const bool whole = rest.starts_with("\r\n");
     if (request_.head_size + line.size() > kHeadMax) {
-      request_.refusal = "431 Request Header Fields Too Large";
-    } else if (rest.empty() || rest == "\r") {
-      return false;
-    } else if (!rest.starts_with("\r\n")) {  // a bare line feed, a NUL...
-      request_.refusal = "400 Bad Request";
-    } else if (request_.head_size == 0) {
+      return refuse("431 Request Header Fields Too Large");
+    }
+    if (rest.empty() || rest == "\r") return false;
+    if (!rest.starts_with("\r\n")) {  // a bare line feed, a NUL...
+      return refuse("400 Bad Request");
+    }
+    if (request_.head_size == 0) {
       take_request_line(line, request_);
-    } else if (line.empty()) {
-      taken_ += 2;
-      take_request();
-      return true;
-    } else {
-      for (char& c : ...) take_header(line, request_);
+    } else if (!line.empty()) {
+      std::transform(begin, end, begin, [](unsigned char c) {
+        return static_cast<char>(std::tolower(c));
+      });
+      take_header(line, request_);
     }
     taken_ += line.size() + 2;
     request_.head_size += line.size() + 2;
-    if (request_.refusal != nullptr) refuse(request_.refusal);
+    if (request_.refusal != nullptr) return refuse(request_.refusal);
+    if (line.empty()) take_request();
     return true;
   }
+
+  void take_request() {
+    if (!request_.block) return answer("200 OK", "<h1>hello world</h1>");
+    state_ = State::kBlocked;
+    block_ = server_.loop.call_later(server_.block_seconds,
+                                     callback(&Session::on_block_over));
+    stay(server_.block_seconds + server_.idle_seconds);
+  }
+
+  bool refuse(const std::string& status) {
+    request_.keep_alive = false;
+    answer(status, "<h1>" + status + "</h1>");
+    return true;
+  }
+
+  void answer(string_view status, string_view body) {
+    ++server_.requests;
+    out_.append("HTTP/1.1 ").append(status);
+    out_.append("\r\nContent-Type: text/html\r\nContent-Length: ");
+    out_.append(std::to_string(body.size()));
+    if (status.starts_with("405")) out_.append("\r\nAllow: GET, HEAD");
+    if (!request_.keep_alive) out_.append("\r\nConnection: close");
+    out_.append("\r\n\r\n").append(request_.body_wanted ? body : "");
+    if (!request_.keep_alive) state_ = State::kClosing;
+    request_ = Request();
+  }
+
+  /// Returns false if the client is gone.
+  bool write_some() {
+    // MSG_NOSIGNAL: a client that is gone is an error here, not a SIGPIPE.
+    const ssize_t size =
+        ::send(fd_.get(), out_.data(), out_.size(), MSG_NOSIGNAL);
+    if (size < 0) return errno == EAGAIN;
+    out_.erase(0, static_cast<std::size_t>(size));
+    if (state_ != State::kBlocked) stay(server_.idle_seconds);
+    return true;
+  }
+
+  /// Tells the loop, if that is news: while requests are answered at once it
+  /// is not, and costs no system call.
+  void wait_for(bool readable, bool writable) {
+    rondo::EventLoop& loop = server_.loop;
+    const int fd = fd_.get();
+    const bool was_readable = std::exchange(readable_, readable);
+    const bool was_writable = std::exchange(writable_, writable);
+    if (readable && !was_readable) {
+      loop.add_reader(fd, callback(&Session::on_readable));
+    }
+    if (writable && !was_writable) {
+      loop.add_writer(fd, callback(&Session::go_on));
+    }
+    if (!readable && was_readable) loop.remove_reader(fd);
+    if (!writable && was_writable) loop.remove_writer(fd);
+  }
+
+  /// The client has this long from now to do something of use.
+  void stay(double seconds) {
+    const rondo::Delay delay(seconds);
+    idle_->reschedule(server_.loop.time() + delay.value());
+  }
+
+  Server& server_;
+  const rondo::UniqueFd fd_;
+  State state_ = State::kReading;
+  Request request_;        // as far as it is taken
+  std::string in_;         // what has come...
+  std::size_t taken_ = 0;  // ... and how much of it is taken
+  std::string out_;        // what is to be written
+  bool readable_ = false;  // what the loop was asked for
+  bool writable_ = false;
+  rondo::ScopedHandle block_;
+  rondo::ScopedTimerHandle idle_;
+};
+
+// ---- The listening socket --------------------------------------------------
+
+class Listener {
+ public:
+  Listener(Server& server, int port) : server_(server) {
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_port = htons(static_cast<std::uint16_t>(port));
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    if (!fd_ || !set(SOL_SOCKET, SO_REUSEADDR) ||
+        !set(IPPROTO_TCP, TCP_NODELAY) ||  // handed down to what is accepted
+        ::bind(fd_.get(), reinterpret_cast<sockaddr*>(&address),
+               sizeof address) < 0 ||
+        ::listen(fd_.get(), SOMAXCONN) < 0) {
+      const std::error_code error(errno, std::system_category());
+      throw std::system_error(
+          error, "cannot listen on 127.0.0.1:" + std::to_string(port));
+    }
+    listen();
+  }
+  Listener(const Listener&) = delete;
+  Listener& operator=(const Listener&) = delete;
+  ~Listener() { server_.loop.remove_reader(fd_.get()); }
+
+  int port() const {
+    sockaddr_in address{};
+    socklen_t size = sizeof address;
+    ::getsockname(fd_.get(), reinterpret_cast<sockaddr*>(&address), &size);
+    return ntohs(address.sin_port);
+  }
+
+ private:
+  bool set(int level, int option) {
+    const int on = 1;
+    return ::setsockopt(fd_.get(), level, option, &on, sizeof on) == 0;
+  }
+
+  void listen() {
+    server_.loop.add_reader(fd_.get(), [this] { accept_some(); });
+  }
+
+  void accept_some() {
+    for (int budget = 64; budget > 0; --budget) {  // then others have a turn
+      const int fd =
+          ::accept4(fd_.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
+      if (fd >= 0) {
+        ++server_.connections;
+        server_.sessions[fd] =
+            std::make_unique<Session>(server_, rondo::UniqueFd(fd));
+      } else if (errno == EAGAIN) {
+        paused_ = false;  // nobody waits any more
+        return;
+      } else if (errno != ECONNABORTED) {  // which concerns one client only
+        return pause(errno);
+      }
+    }
+  }
+
+  /// No descriptor is to be had, most likely, and the listener stays readable:
+  /// to go on would be to spin.
+  void pause(int error) {
+    if (!std::exchange(paused_, true)) {
+      std::fprintf(stderr, "cannot accept: %s; trying again every 100 ms\n",
+                   std::generic_category().message(error).c_str());
+    }
+    server_.loop.remove_reader(fd_.get());
+    resume_ = server_.loop.call_later(100ms, [this] { listen(); });
+  }
+
+  Server& server_;
+  const rondo::UniqueFd fd_{
+      ::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)};
+  bool paused_ = false;
+  rondo::ScopedHandle resume_;
+};
+
+// ---- The program -----------------------------------------------------------
+
+double number(const char* text, double most) {
+  char* end = nullptr;
+  const double value = std::strtod(text, &end);
+  if (end == text || *end != '\0' || !(value >= 0 && value <= most)) {
+    throw std::invalid_argument("not a number that makes sense here: " +
+                                std::string(text));
+  }
+  return value;
+}
+
+void serve(int port, double block_seconds, double idle_seconds) {
+  rondo::EventLoop loop;
+  Server server{loop, block_seconds, idle_seconds};
+  const Listener listener(server, port);
+  for (const int signal : {SIGINT, SIGTERM}) {
+    loop.add_signal_handler(signal, [&] { loop.stop(); });
+  }
+  std::printf("Serving on 127.0.0.1:%d\n", listener.port());
+  std::printf("  curl http://127.0.0.1:%d/\n", listener.port());
+  std::printf("  curl http://127.0.0.1:%d/block    (takes %g s; try / now)\n",
+              listener.port(), block_seconds);
+  std::fflush(stdout);
+  loop.run_forever();
+  std::printf("\n%lu requests on %lu connections\n%s\n", server.requests,
+              server.connections, to_string(loop.stats()).c_str());
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  // A descriptor for each client: of the limit that others set, use all.
+  rlimit limit{};
+  ::getrlimit(RLIMIT_NOFILE, &limit);
+  limit.rlim_cur = limit.rlim_max;
+  ::setrlimit(RLIMIT_NOFILE, &limit);
+  try {
+    serve(argc > 1 ? static_cast<int>(number(argv[1], 65535)) : 8888,
+          argc > 2 ? number(argv[2], 1e6) : 10,
+          argc > 3 ? number(argv[3], 1e6) : 60);
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "http_callbacks: %s\n", error.what());
+    return 1;
+  }
+}

@@ -31,6 +31,19 @@ class ReadyQueue {
     back_ = entry;
   }
 
+  /// Takes `entry`, which is in this queue, out of its place, with the
+  /// reference to it. Walks the queue: for rare cases.
+  void remove(const Entry* entry) noexcept {
+    Entry* before = nullptr;
+    Entry** link = &front_;
+    while (*link != entry) {
+      before = *link;
+      link = &before->next;
+    }
+    *link = entry->next;
+    if (back_ == entry) back_ = before;
+  }
+
   /// The oldest entry and the reference to it. Not when empty.
   Entry* pop() noexcept {
     Entry* entry = front_;

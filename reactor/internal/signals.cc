@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "reactor/internal/signals.h"
 
-#include <sched.h>
 #include <signal.h>
 
 #include <algorithm>
@@ -137,7 +136,7 @@ void SignalTable::leave(int signal_number) noexcept {
   route.sink.store(nullptr);
   // A handler that runs in another thread may still hold the sink. It does
   // not wait for anything, so this is short.
-  while (route.in_handler.load() != 0) ::sched_yield();
+  while (route.in_handler.load() != 0) kernel_.yield();
 }
 
 }  // namespace rondo::detail

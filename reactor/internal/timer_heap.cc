@@ -95,6 +95,7 @@ void TimerHeap::sift_down(std::size_t index, Item item) noexcept {
     }
     if (!(*soonest < item)) break;
     place(index, *soonest);
+    if (index < first_child_of(kRoot + 1)) prefetch(index);  // at the top soon
     index = static_cast<std::size_t>(soonest - items_);
   }
   place(index, item);

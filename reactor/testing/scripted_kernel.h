@@ -104,6 +104,7 @@ class ScriptedKernel : public Kernel {
                 struct ::sigaction* previous) noexcept override;
   std::int64_t monotonic_ns() noexcept override;
   int sleep_ns(std::int64_t duration_ns) noexcept override;
+  void yield() noexcept override { below_.yield(); }
   int thread_create(::pthread_t* thread, void* (*start)(void*),
                     void* argument) noexcept override;
 
