@@ -129,7 +129,7 @@ void EventLoop::enqueue_events() {
     if (event.token.is_waker()) {
       ++stats_.wakeups;
       // Before the queue is taken, see RemoteQueue.
-      pause_unless(remote_->drain());
+      pause_unless(remote_->drain(), drain_pause_);
       continue;
     }
     ++stats_.events;

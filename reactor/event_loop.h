@@ -291,7 +291,7 @@ class EventLoop {
   void report_lost_descriptor(int fd, std::errc error) noexcept;
   void rebuild() noexcept;
   std::errc try_rebuild() noexcept;
-  void pause_unless(bool succeeded) noexcept;
+  void pause_unless(bool succeeded, Duration& pause) noexcept;
 
   void check_usable() const {
     const std::uintptr_t guard = guard_.load(std::memory_order_relaxed);
@@ -367,7 +367,8 @@ class EventLoop {
   const Duration busy_poll_;
   const bool measure_callbacks_;
   Duration slow_callback_duration_ = std::chrono::milliseconds(100);
-  Duration failure_pause_{0};
+  Duration rebuild_pause_{0};
+  Duration drain_pause_{0};
   std::vector<LoopObserver*> observers_;  // null: left during this step
   bool notifying_ = false;
   std::shared_ptr<ExceptionHandler> exception_handler_;

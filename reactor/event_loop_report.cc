@@ -99,27 +99,27 @@ void EventLoop::rebuild() noexcept {
   const std::errc error = try_rebuild();
   if (error == std::errc()) {
     ++stats_.rebuilds;
-  } else if (failure_pause_ == Duration::zero()) {
+  } else if (rebuild_pause_ == Duration::zero()) {
     log_safely([&] {
       log().error("epoll set cannot be renewed: error={}; trying again",
                   std::make_error_code(error).message());
     });
   }
-  pause_unless(error == std::errc());
+  pause_unless(error == std::errc(), rebuild_pause_);
 }
 
 /// After the kernel refused what would have made a report go away: it will
 /// come again at once. A pause, longer each time, keeps that from eating the
 /// processor.
-void EventLoop::pause_unless(bool succeeded) noexcept {
+void EventLoop::pause_unless(bool succeeded, Duration& pause) noexcept {
   constexpr Duration kFirst = std::chrono::milliseconds(1);
   constexpr Duration kLongest = std::chrono::milliseconds(100);
   if (succeeded) {
-    failure_pause_ = Duration::zero();
+    pause = Duration::zero();
     return;
   }
-  failure_pause_ = std::clamp(2 * failure_pause_, kFirst, kLongest);
-  kernel_.sleep_ns(failure_pause_.count());
+  pause = std::clamp(2 * pause, kFirst, kLongest);
+  kernel_.sleep_ns(pause.count());
 }
 
 std::errc EventLoop::try_rebuild() noexcept {

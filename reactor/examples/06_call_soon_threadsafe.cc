@@ -9,9 +9,11 @@
 //
 // Expected output:
 //   the loop sleeps
-//   worker: call_soon() refused: Non-thread-safe operation invoked on an event
-//   loop other than the current one loop: step 1 of the worker loop: step 2 of
-//   the worker loop: step 3 of the worker loop: the worker is done
+//   worker: call_soon() refused: Non-thread-safe operation <any>
+//   loop: step 1 of the worker
+//   loop: step 2 of the worker
+//   loop: step 3 of the worker
+//   loop: the worker is done
 
 #include <cstdio>
 #include <thread>

@@ -10,10 +10,10 @@ namespace rondo {
 namespace {
 
 constexpr const char* kNames[] = {
-    "epoll_create1", "epoll_ctl(ADD)", "epoll_ctl(MOD)", "epoll_ctl(DEL)",
-    "epoll_wait",    "epoll_pwait2",   "eventfd",        "read",
-    "write",         "close",          "dup3",           "sigaction",
-    "clock_gettime", "nanosleep",      "pthread_create",
+    "epoll_create1", "epoll_ctl(ADD)",  "epoll_ctl(MOD)", "epoll_ctl(DEL)",
+    "epoll_wait",    "epoll_pwait2",    "eventfd",        "read",
+    "write",         "close",           "dup3",           "sigaction",
+    "clock_gettime", "clock_nanosleep", "pthread_create",
 };
 
 KernelCall call_of(int operation) {
