@@ -24,7 +24,9 @@ class VirtualKernel : public LinuxKernel {
   int sleep_ns(std::int64_t duration_ns) noexcept override;
 
   /// Moves the clock by hand, as if the running callback took that long.
-  void spend(Duration duration) noexcept { now_ = now_ + duration; }
+  void spend(Duration duration) noexcept {
+    now_ = saturating_add(now_, duration);
+  }
   /// While `remote` knows of work in other threads the clock does not jump:
   /// the wait is a real one.
   void wait_for_work_of(std::shared_ptr<RemoteQueue> remote) noexcept {
