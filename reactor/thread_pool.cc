@@ -206,16 +206,16 @@ class ThreadPool::State::Thread {
     std::shared_ptr<State> last;
     {
       const std::lock_guard lock(state_.mutex);
-      const auto self = ::pthread_self();
+      const ::pthread_t me = ::pthread_self();
       std::erase_if(state_.threads, [&](::pthread_t thread) {
-        return ::pthread_equal(thread, self) != 0;
+        return ::pthread_equal(thread, me) != 0;
       });
       // A job that ended its thread leaves its place to another.
       if (state_.threads.empty() && !state_.queue.empty()) {
         error = state_.start_thread();
         if (error != 0) stranded.swap(state_.queue);
       }
-      if (!state_.gave_up) state_.ended.push_back(self);  // there is room
+      if (!state_.gave_up) state_.ended.push_back(me);  // there is room
       if (state_.threads.empty()) last = std::move(state_.self);
       state_.thread_ended.notify_all();
     }

@@ -93,7 +93,7 @@ void take_header(string_view line, Request& request) {  // in lower case
   value.remove_prefix(std::min(value.find_first_not_of(" \t"), value.size()));
   value = value.substr(0, value.find_last_not_of(" \t") + 1);
   if (name == "connection" && value.find("close") != value.npos) {
-    request.keep_alive = false;
+    request.keep_alive = false;  // to take a near miss for it does no harm
   } else if (name == "content-length" && value != "0") {
     // No answer here depends on a body, so none is taken.
     const bool number =
@@ -194,9 +194,10 @@ class Session {
       in_.clear();
       stay(2);
     }
-    // Who does not take answers may not ask, and nobody may ask without end.
+    // Who does not take answers may not ask, nor without end behind a /block.
     const bool writing = !out_.empty();
-    wait_for(!writing && in_.size() < kHeadMax, writing);
+    const bool full = state_ == State::kBlocked && in_.size() >= kHeadMax;
+    wait_for(!writing && !full, writing);
     return true;
   }
 

@@ -275,9 +275,13 @@ std::errc FdTable::update(int fd, Slot& slot, Events interest) noexcept {
     return {};
   }
   if (slot.registered != Events::kNone) {
+    // A new generation: what was polled before belongs to the old interest.
     const std::errc error =
-        poller_.modify(fd, interest, token_of(fd, slot.generation));
-    if (error == std::errc()) slot.registered = interest;
+        poller_.modify(fd, interest, token_of(fd, slot.generation + 1));
+    if (error == std::errc()) {
+      slot.registered = interest;
+      ++slot.generation;
+    }
     return error;
   }
   ++slot.generation;
