@@ -34,7 +34,8 @@ MODE_asan     := -O1 -g -fno-omit-frame-pointer -fno-sanitize-recover=all \
 MODE_tsan     := -O1 -g -fno-omit-frame-pointer -fsanitize=thread
 # The counters live in the profile file itself, so that a process that aborts
 # (a death test) still leaves what it ran.
-MODE_coverage := -O0 -g -fprofile-instr-generate -fcoverage-mapping
+MODE_coverage := -O0 -g -fprofile-instr-generate -fcoverage-mapping \
+                 -fprofile-update=atomic
 COUNTERS_coverage := -mllvm -runtime-counter-relocation
 MODE := $(MODE_$(BUILD))
 ifeq ($(MODE),)
