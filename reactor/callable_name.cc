@@ -51,8 +51,8 @@ std::size_t skip_brackets(const std::string& text, std::size_t open) {
   return text.size();
 }
 
-/// A lambda is `{lambda(int)#1}` to g++, `$_1` or `'lambda0'(int)` to clang,
-/// and `<lambda>` to Python.
+/// A lambda is `{lambda(int)#1}` to g++, `$_1` to clang where that has no name
+/// for it, and `<lambda>` to Python.
 void name_lambdas(std::string& name) {
   for (auto at = name.find("{lambda("); at != std::string::npos;
        at = name.find("{lambda(", at)) {
@@ -62,14 +62,6 @@ void name_lambdas(std::string& name) {
        at = name.find("$_", at)) {
     const auto end = name.find_first_not_of("0123456789", at + 2);
     name.replace(at, std::min(end, name.size()) - at, "<lambda>");
-  }
-  for (auto at = name.find("'lambda"); at != std::string::npos;
-       at = name.find("'lambda", at)) {
-    const auto parameters = name.find('(', at);
-    const auto end = parameters == std::string::npos
-                         ? name.size()
-                         : skip_brackets(name, parameters);
-    name.replace(at, end - at, "<lambda>");
   }
   // What a lambda without captures turns into when it becomes a pointer.
   for (const std::string_view invoker : {"::_FUN", "::__invoke"}) {
@@ -107,40 +99,53 @@ std::string without_parameters(std::string name) {
   return name;
 }
 
-template <class T>
-bool read_at(std::ifstream& file, std::uint64_t offset, T* to,
-             std::size_t count) {
-  file.seekg(static_cast<std::streamoff>(offset));
-  file.read(reinterpret_cast<char*>(to),
-            static_cast<std::streamsize>(count * sizeof(T)));
-  return file.good();
-}
+/// Reads arrays out of a file that may claim anything of itself.
+class ElfFile {
+ public:
+  explicit ElfFile(const char* path) : file_(path, std::ios::binary) {
+    file_.seekg(0, std::ios::end);
+    const auto end = file_.tellg();
+    size_ = end < 0 ? 0 : static_cast<std::uint64_t>(end);
+  }
+
+  /// The `bytes` at `offset` as an array; empty if they are not there.
+  template <class T>
+  std::vector<T> read(std::uint64_t offset, std::uint64_t bytes) {
+    if (offset > size_ || bytes > size_ - offset) return {};
+    std::vector<T> array(bytes / sizeof(T));
+    file_.seekg(static_cast<std::streamoff>(offset));
+    file_.read(reinterpret_cast<char*>(array.data()),
+               static_cast<std::streamsize>(array.size() * sizeof(T)));
+    if (!file_.good()) array.clear();
+    return array;
+  }
+
+ private:
+  std::ifstream file_;
+  std::uint64_t size_ = 0;
+};
 
 /// The symbol in the ELF file `path` whose value is `value`.
 std::optional<std::string> symbol_in_file(const char* path,
                                           std::uint64_t value) {
-  std::ifstream file(path, std::ios::binary);
-  ElfW(Ehdr) header;
-  if (!read_at(file, 0, &header, 1)) return std::nullopt;
-  std::vector<ElfW(Shdr)> sections(header.e_shnum);
-  if (!read_at(file, header.e_shoff, sections.data(), sections.size())) {
-    return std::nullopt;
-  }
+  ElfFile file(path);
+  const auto header = file.read<ElfW(Ehdr)>(0, sizeof(ElfW(Ehdr)));
+  if (header.empty()) return std::nullopt;
+  const auto sections = file.read<ElfW(Shdr)>(
+      header[0].e_shoff, header[0].e_shnum * sizeof(ElfW(Shdr)));
   for (const auto& section : sections) {
     if (section.sh_type != SHT_SYMTAB || section.sh_link >= sections.size()) {
       continue;
     }
-    std::vector<ElfW(Sym)> symbols(section.sh_size / sizeof(ElfW(Sym)));
     const auto& strings = sections[section.sh_link];
-    std::vector<char> names(strings.sh_size + 1);
-    if (!read_at(file, section.sh_offset, symbols.data(), symbols.size()) ||
-        !read_at(file, strings.sh_offset, names.data(), strings.sh_size)) {
-      return std::nullopt;
-    }
+    const auto symbols =
+        file.read<ElfW(Sym)>(section.sh_offset, section.sh_size);
+    auto names = file.read<char>(strings.sh_offset, strings.sh_size);
+    names.push_back('\0');  // should the last one have no end
     for (const auto& symbol : symbols) {
       if (symbol.st_value == value &&
           ELF64_ST_TYPE(symbol.st_info) == STT_FUNC &&
-          symbol.st_name < strings.sh_size) {
+          symbol.st_name < names.size()) {
         return std::string(&names[symbol.st_name]);
       }
     }

@@ -16,8 +16,8 @@
 // the six steps is CPython's BaseEventLoop._run_once, and a promise
 // (reactor/README.md).
 //
-// What lies between run_forever() and the system call is inline by force:
-// see Kernel for what each frame up there would cost.
+// The frames between run_forever() and the system call, and those that return
+// right after it, are inline by force: see Kernel for what each would cost.
 
 namespace rondo {
 
@@ -52,7 +52,8 @@ void EventLoop::run_forever() {
 [[gnu::always_inline]] inline void EventLoop::do_poll_events(Duration at_most) {
   if (polled_ > 0) return;  // not collected yet: an edge is told once only
   const Duration timeout =
-      std::clamp(at_most, Duration::zero(), next_timeout());
+      ready_.empty() ? std::clamp(at_most, Duration::zero(), next_timeout())
+                     : Duration::zero();
   if (instrumented_) notify([&](auto& o) { o.on_poll_begin(*this, timeout); });
   passes_since_poll_ = 0;
   fds_.before_poll();
@@ -115,7 +116,7 @@ std::size_t EventLoop::busy_poll(Duration limit) {
 
 // -- steps 4-5: what happened goes into the ready queue ----------------------
 
-void EventLoop::do_collect() {
+[[gnu::always_inline]] inline void EventLoop::do_collect() {
   if (polled_ > 0) enqueue_events();
   if (signals_.pending()) signals_.collect(ready_);
   if (remote_->pending() || !remote_items_.empty()) enqueue_remote();
@@ -197,7 +198,7 @@ void EventLoop::enqueue_due_timers() {
 
 // -- step 6: the one place in the library where a user's callback is called --
 
-void EventLoop::do_run_ready() {
+[[gnu::always_inline]] inline void EventLoop::do_run_ready() {
   if (ready_.empty()) return;
   // Only what is ready now. What these callbacks schedule runs after the next
   // poll, so a callback that reschedules itself cannot starve a socket.

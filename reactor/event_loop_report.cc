@@ -65,8 +65,8 @@ void EventLoop::report_exception(Entry* entry) {
                       " at " + entry->where.file_name() + ":" +
                       std::to_string(entry->where.line());
     call_exception_handler(context);
-  } catch (const std::bad_alloc&) {
-    // Without memory the place is still known.
+  } catch (const std::exception&) {
+    // Not to be described, for want of memory. The place is still known.
     std::fprintf(stderr,
                  "rondo: exception in a callback made at %s:%u; no memory to "
                  "report it\n",

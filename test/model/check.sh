@@ -48,10 +48,11 @@ for model in "$PWD"/*.pml; do
   [ -e "$model" ] || break
   name=$(basename "$model")
   verify "$model"
-  report "model $name" proven "$model"
+  report "model $name" proven "test/model/$name"
   for mutant in $(sed -n 's,^/\* mutant: *\([A-Z_]*\).*,\1,p' "$model"); do
     verify "$model" "-D$mutant"
-    report "model $name refutes $mutant" refuted "$model" "-D$mutant"
+    report "model $name refutes $mutant" refuted "test/model/$name" \
+      "-D$mutant"
   done
 done
 exit $failed

@@ -1,0 +1,306 @@
+// SPDX-License-Identifier: MIT
+//
+// Timers: made, cancelled, moved, fired. Deadlines are random, from one seed.
+//
+//   timers/insert_cancel_1000000  a million made, then all cancelled in the
+//                                 order they were made
+//   timers/insert_expire_1000000  a million made over one second, then that
+//                                 second passes in 1,000 passes of the loop
+//   timers/reschedule_N           N live timers; each in turn is moved back
+//   timers/cancel_call_later_N    the same the way asyncio has to do it:
+//                                 cancel() and a new call_later()
+//   timers/cancel_call_at_N       the same with a deadline that is known, so
+//                                 without a look at the clock
+//
+// The clock of the loop in insert_expire is a kernel of our own, so that a
+// second passes when the program says so.
+
+#include <chrono>
+#include <cstdint>
+#include <cstdlib>
+#include <random>
+#include <vector>
+
+#include "bench/support/floor_heap.h"
+#include "bench/support/harness.h"
+#include "reactor/event_loop.h"
+
+namespace {
+
+using bench::FloorHeap;
+using bench::Run;
+using rondo::Duration;
+using rondo::TimePoint;
+
+constexpr std::int64_t kSecond = 1'000'000'000;
+
+std::int64_t real_now() { return bench::now_ns(bench::Clock::kWall); }
+
+TimePoint at(std::int64_t ns) { return TimePoint(Duration(ns)); }
+
+/// `count` numbers from zero up to `limit`, the same each time.
+const std::vector<std::int64_t>& random_delays(std::size_t count,
+                                               std::int64_t limit) {
+  static std::vector<std::int64_t> delays;
+  static std::int64_t made_for = 0;
+  if (delays.size() < count || made_for != limit) {
+    std::mt19937_64 random(1);
+    delays.resize(count);
+    for (std::int64_t& delay : delays) {
+      delay = static_cast<std::int64_t>(random() %
+                                        static_cast<std::uint64_t>(limit));
+    }
+    made_for = limit;
+  }
+  return delays;
+}
+
+/// A kernel whose clock stands still until it is told.
+class SteppedKernel : public rondo::LinuxKernel {
+ public:
+  std::int64_t monotonic_ns() noexcept override { return now; }
+  std::int64_t now = kSecond;
+};
+
+// -- insert and cancel -------------------------------------------------------
+
+void ours_insert_cancel(Run& run) {
+  const std::size_t count = run.operations();
+  const auto& delays = random_delays(count, kSecond);
+  rondo::EventLoop loop;
+  std::vector<rondo::TimerHandle> handles(count);
+  std::uint64_t ran = 0;
+  const std::int64_t base = real_now() + 3600 * kSecond;
+  run.measure("insert", [&] {
+    for (std::size_t n = 0; n < count; ++n) {
+      handles[n] = loop.call_at(at(base + delays[n]), [&ran] { ++ran; });
+    }
+  });
+  run.measure("cancel", [&] {
+    for (rondo::TimerHandle& handle : handles) handle.cancel();
+  });
+  loop.stop();  // one pass, without sleeping
+  loop.run_forever();
+  std::uint64_t cancelled = 0;
+  for (const rondo::TimerHandle& handle : handles) {
+    cancelled += handle.cancelled();
+  }
+  run.check(cancelled, count, "cancelled");
+  run.check(ran, 0, "timers that ran though cancelled");
+}
+
+void heap_insert_cancel(Run& run) {
+  const std::size_t count = run.operations();
+  const auto& delays = random_delays(count, kSecond);
+  FloorHeap heap(count);
+  std::vector<FloorHeap::Timer*> timers(count);
+  std::uint64_t ran = 0;
+  const std::int64_t base = real_now() + 3600 * kSecond;
+  run.measure("insert", [&] {
+    for (std::size_t n = 0; n < count; ++n) {
+      timers[n] = heap.call_at(base + delays[n], [&ran] { ++ran; });
+    }
+  });
+  run.measure("cancel", [&] {
+    for (FloorHeap::Timer* timer : timers) heap.cancel(timer);
+  });
+  run.check(heap.size(), 0, "timers left");
+  run.check(ran, 0, "timers that ran though cancelled");
+}
+
+// -- insert and expire -------------------------------------------------------
+
+constexpr std::int64_t kTicks = 1000;
+
+void ours_insert_expire(Run& run) {
+  const std::size_t count = run.operations();
+  const auto& delays = random_delays(count, kSecond);
+  SteppedKernel kernel;
+  rondo::EventLoop loop(rondo::LoopOptions().kernel(kernel));
+  std::uint64_t ran = 0;
+  run.measure("insert", [&] {
+    for (std::size_t n = 0; n < count; ++n) {
+      loop.call_at(at(kSecond + delays[n]), [&ran] { ++ran; });
+    }
+  });
+  run.measure("expire", [&] {
+    for (std::int64_t tick = 0; tick < kTicks; ++tick) {
+      kernel.now += kSecond / kTicks;
+      loop.poll_events(Duration::zero());
+      loop.collect();
+      loop.run_ready();
+    }
+  });
+  run.check(ran, count, "timers that ran");
+}
+
+void heap_insert_expire(Run& run) {
+  const std::size_t count = run.operations();
+  const auto& delays = random_delays(count, kSecond);
+  FloorHeap heap(count);
+  std::uint64_t ran = 0;
+  std::int64_t now = kSecond;
+  run.measure("insert", [&] {
+    for (std::size_t n = 0; n < count; ++n) {
+      heap.call_at(kSecond + delays[n], [&ran] { ++ran; });
+    }
+  });
+  run.measure("expire", [&] {
+    for (std::int64_t tick = 0; tick < kTicks; ++tick) {
+      now += kSecond / kTicks;
+      heap.run_due(now);
+    }
+  });
+  run.check(ran, count, "timers that ran");
+}
+
+// -- moving a deadline among `live` ------------------------------------------
+
+/// Live timers with random deadlines, an hour from now.
+struct OurTimers {
+  explicit OurTimers(std::size_t live) : handles(live) {
+    const auto& delays = random_delays(live, 60 * kSecond);
+    for (std::size_t n = 0; n < live; ++n) {
+      handles[n] = loop.call_at(at(base + delays[n]), [this] { ++ran; });
+    }
+  }
+  std::int64_t base = real_now() + 3600 * kSecond;
+  std::uint64_t ran = 0;
+  rondo::EventLoop loop;
+  std::vector<rondo::TimerHandle> handles;
+};
+
+struct FloorTimers {
+  explicit FloorTimers(std::size_t live) : heap(live + 1), timers(live) {
+    const auto& delays = random_delays(live, 60 * kSecond);
+    for (std::size_t n = 0; n < live; ++n) {
+      timers[n] = heap.call_at(base + delays[n], [this] { ++ran; });
+    }
+  }
+  std::int64_t base = real_now() + 3600 * kSecond;
+  std::uint64_t ran = 0;
+  FloorHeap heap;
+  std::vector<FloorHeap::Timer*> timers;
+};
+
+/// Calls `move(n, delay)` for each timer in turn, `operations` times.
+template <class Move>
+void churn(Run& run, std::size_t live, Move&& move) {
+  const auto& delays = random_delays(live, 60 * kSecond);
+  run.measure("all", [&] {
+    std::size_t n = 0;
+    std::size_t with = live / 2;
+    for (std::uint64_t left = run.operations(); left > 0; --left) {
+      move(n, delays[with]);
+      if (++n == live) n = 0;
+      if (++with == live) with = 0;
+    }
+  });
+}
+
+void ours_reschedule(Run& run, std::size_t live) {
+  OurTimers timers(live);
+  std::uint64_t moved = 0;
+  // Always back: by at least what the first deadline was spread over.
+  const std::int64_t base = timers.base + 60 * kSecond;
+  std::int64_t forward = 0;
+  churn(run, live, [&](std::size_t n, std::int64_t) {
+    moved += timers.handles[n].reschedule(at(base + ++forward));
+  });
+  run.check(moved, run.operations(), "timers moved");
+  timers.loop.stop();  // one pass, without sleeping: nothing is due
+  timers.loop.run_forever();
+  run.check(timers.ran, 0, "timers that ran too early");
+}
+
+void lazy_reschedule(Run& run, std::size_t live) {
+  FloorTimers timers(live);
+  const std::int64_t base = timers.base + 60 * kSecond;
+  std::int64_t forward = 0;
+  churn(run, live, [&](std::size_t n, std::int64_t) {
+    timers.heap.reschedule(timers.timers[n], base + ++forward);
+  });
+  timers.heap.run_due(real_now());
+  run.check(timers.ran, 0, "timers that ran too early");
+  run.check(timers.timers[0]->when > base, 1, "timers moved");
+}
+
+void ours_cancel_call_later(Run& run, std::size_t live) {
+  OurTimers timers(live);
+  churn(run, live, [&](std::size_t n, std::int64_t delay) {
+    timers.handles[n].cancel();
+    timers.handles[n] = timers.loop.call_later(Duration(3600 * kSecond + delay),
+                                               [&timers] { ++timers.ran; });
+  });
+  run.check(timers.ran, 0, "timers that ran too early");
+}
+
+void heap_cancel_call_later(Run& run, std::size_t live) {
+  FloorTimers timers(live);
+  churn(run, live, [&](std::size_t n, std::int64_t delay) {
+    timers.heap.cancel(timers.timers[n]);
+    timers.timers[n] = timers.heap.call_at(real_now() + 3600 * kSecond + delay,
+                                           [&timers] { ++timers.ran; });
+  });
+  run.check(timers.heap.size(), live, "timers live");
+}
+
+void ours_cancel_call_at(Run& run, std::size_t live) {
+  OurTimers timers(live);
+  churn(run, live, [&](std::size_t n, std::int64_t delay) {
+    timers.handles[n].cancel();
+    timers.handles[n] = timers.loop.call_at(at(timers.base + delay),
+                                            [&timers] { ++timers.ran; });
+  });
+  run.check(timers.ran, 0, "timers that ran too early");
+}
+
+void heap_cancel_call_at(Run& run, std::size_t live) {
+  FloorTimers timers(live);
+  churn(run, live, [&](std::size_t n, std::int64_t delay) {
+    timers.heap.cancel(timers.timers[n]);
+    timers.timers[n] =
+        timers.heap.call_at(timers.base + delay, [&timers] { ++timers.ran; });
+  });
+  run.check(timers.heap.size(), live, "timers live");
+}
+
+/// The three kinds of moving, among `live` timers.
+void add_churn(bench::Program& program, std::size_t live) {
+  const std::string among = "_" + std::to_string(live);
+  program.add("timers/reschedule" + among, 2'000'000)
+      .contestant("ours", [=](Run& run) { ours_reschedule(run, live); })
+      .contestant("lazy", [=](Run& run) { lazy_reschedule(run, live); })
+      .row("lazy", bench::at_most_ns(8));
+  program.add("timers/cancel_call_later" + among, 500'000)
+      .contestant("ours", [=](Run& run) { ours_cancel_call_later(run, live); })
+      .contestant("heap", [=](Run& run) { heap_cancel_call_later(run, live); })
+      .row("heap", bench::at_most_ns(40));
+  program.add("timers/cancel_call_at" + among, 500'000)
+      .contestant("ours", [=](Run& run) { ours_cancel_call_at(run, live); })
+      .contestant("heap", [=](Run& run) { heap_cancel_call_at(run, live); })
+      .row("heap");
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  bench::Program program(argc, argv);
+  program.add("timers/insert_cancel_1000000", 1'000'000)
+      .contestant("ours", ours_insert_cancel)
+      .contestant("heap", heap_insert_cancel)
+      .row("heap", bench::at_most_ns(60))
+      .row("heap", {}, "insert")
+      .row("heap", {}, "cancel")
+      .rounds(7);
+  program.add("timers/insert_expire_1000000", 1'000'000)
+      .contestant("ours", ours_insert_expire)
+      .contestant("heap", heap_insert_expire)
+      .row("heap", bench::at_most_ns(270))
+      .row("heap", {}, "insert")
+      .row("heap", {}, "expire")
+      .rounds(7);
+  add_churn(program, 10'000);
+  add_churn(program, 100'000);
+  return program.run();
+}

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "reactor/event_loop.h"
+
+namespace rondo {
+
+/// Is a loop's exception handler, and keeps what it is told. Outlives the
+/// loop's runs.
+class Reports {
+ public:
+  explicit Reports(EventLoop& loop) {
+    loop.set_exception_handler(
+        [this](EventLoop&, const ExceptionContext& context) {
+          messages.push_back(context.message);
+        });
+  }
+  Reports(const Reports&) = delete;
+  Reports& operator=(const Reports&) = delete;
+
+  /// How many say that `fd` was lost.
+  int lost(int fd) const {
+    const std::string words = "fd " + std::to_string(fd) + " was lost";
+    int count = 0;
+    for (const std::string& message : messages) {
+      count += message.find(words) != std::string::npos ? 1 : 0;
+    }
+    return count;
+  }
+
+  std::vector<std::string> messages;
+};
+
+}  // namespace rondo
