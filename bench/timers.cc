@@ -6,6 +6,9 @@
 //                                 order they were made
 //   timers/insert_expire_1000000  a million made over one second, then that
 //                                 second passes in 1,000 passes of the loop
+//   timers/..._fresh              the same two in memory that the process has
+//                                 not had before: most of the difference is
+//                                 the kernel's, a page fault for each 4 KiB
 //   timers/reschedule_N           N live timers; each in turn is moved back
 //   timers/cancel_call_later_N    the same the way asyncio has to do it:
 //                                 cancel() and a new call_later()
@@ -15,10 +18,11 @@
 // The clock of the loop in insert_expire is a kernel of our own, so that a
 // second passes when the program says so.
 
-#include <chrono>
+#include <malloc.h>
+
 #include <cstdint>
-#include <cstdlib>
 #include <random>
+#include <string>
 #include <vector>
 
 #include "bench/support/floor_heap.h"
@@ -62,9 +66,17 @@ class SteppedKernel : public rondo::LinuxKernel {
   std::int64_t now = kSecond;
 };
 
+/// Whether a sample finds the memory that the last one has left.
+enum class Memory { kWarm, kFresh };
+
+void prepare(Memory memory) {
+  if (memory == Memory::kFresh) malloc_trim(0);
+}
+
 // -- insert and cancel -------------------------------------------------------
 
-void ours_insert_cancel(Run& run) {
+void ours_insert_cancel(Run& run, Memory memory) {
+  prepare(memory);
   const std::size_t count = run.operations();
   const auto& delays = random_delays(count, kSecond);
   rondo::EventLoop loop;
@@ -89,7 +101,8 @@ void ours_insert_cancel(Run& run) {
   run.check(ran, 0, "timers that ran though cancelled");
 }
 
-void heap_insert_cancel(Run& run) {
+void heap_insert_cancel(Run& run, Memory memory) {
+  prepare(memory);
   const std::size_t count = run.operations();
   const auto& delays = random_delays(count, kSecond);
   FloorHeap heap(count);
@@ -112,7 +125,8 @@ void heap_insert_cancel(Run& run) {
 
 constexpr std::int64_t kTicks = 1000;
 
-void ours_insert_expire(Run& run) {
+void ours_insert_expire(Run& run, Memory memory) {
+  prepare(memory);
   const std::size_t count = run.operations();
   const auto& delays = random_delays(count, kSecond);
   SteppedKernel kernel;
@@ -134,7 +148,8 @@ void ours_insert_expire(Run& run) {
   run.check(ran, count, "timers that ran");
 }
 
-void heap_insert_expire(Run& run) {
+void heap_insert_expire(Run& run, Memory memory) {
+  prepare(memory);
   const std::size_t count = run.operations();
   const auto& delays = random_delays(count, kSecond);
   FloorHeap heap(count);
@@ -282,24 +297,35 @@ void add_churn(bench::Program& program, std::size_t live) {
       .row("heap");
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
-  bench::Program program(argc, argv);
-  program.add("timers/insert_cancel_1000000", 1'000'000)
-      .contestant("ours", ours_insert_cancel)
-      .contestant("heap", heap_insert_cancel)
+/// A million timers, made and got rid of in two ways.
+void add_millions(bench::Program& program, Memory memory) {
+  const std::string ending = memory == Memory::kFresh ? "_fresh" : "";
+  program.add("timers/insert_cancel_1000000" + ending, 1'000'000)
+      .contestant("ours", [=](Run& run) { ours_insert_cancel(run, memory); })
+      .contestant("heap", [=](Run& run) { heap_insert_cancel(run, memory); })
       .row("heap", bench::at_most_ns(60))
       .row("heap", {}, "insert")
       .row("heap", {}, "cancel")
-      .rounds(7);
-  program.add("timers/insert_expire_1000000", 1'000'000)
-      .contestant("ours", ours_insert_expire)
-      .contestant("heap", heap_insert_expire)
+      .rounds(9);
+  program.add("timers/insert_expire_1000000" + ending, 1'000'000)
+      .contestant("ours", [=](Run& run) { ours_insert_expire(run, memory); })
+      .contestant("heap", [=](Run& run) { heap_insert_expire(run, memory); })
       .row("heap", bench::at_most_ns(270))
       .row("heap", {}, "insert")
       .row("heap", {}, "expire")
-      .rounds(7);
+      .rounds(9);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  // Keep what was freed. Otherwise it depends on the order of frees whether a
+  // sample pays the kernel for its memory again.
+  mallopt(M_TRIM_THRESHOLD, 1 << 30);
+  mallopt(M_MMAP_MAX, 0);
+  bench::Program program(argc, argv);
+  add_millions(program, Memory::kWarm);
+  add_millions(program, Memory::kFresh);
   add_churn(program, 10'000);
   add_churn(program, 100'000);
   return program.run();

@@ -140,7 +140,10 @@ bool FdTable::dispatch(const PolledEvent& event, ReadyQueue& ready) noexcept {
     // Removed between the poll and now: a late report, not a lost one.
     return changed_since_poll_;
   }
-  remove_cancelled(fd, *slot);
+  if (is_cancelled(slot->reader) || is_cancelled(slot->writer)) {
+    remove_cancelled(fd);
+    slot = find(fd);  // what died may have registered something: see drop()
+  }
   if (slot->watch != nullptr) {
     slot->reported = has(slot->watched, Events::kOneShot);
     slot->watch->add(event.events);
@@ -166,14 +169,15 @@ void FdTable::queue(Entry* entry, ReadyQueue& ready) noexcept {
 
 /// A callback that was cancelled through its Handle (a snapshot has one)
 /// would leave an event that nobody takes, again and again.
-void FdTable::remove_cancelled(int fd, const Slot& slot) noexcept {
-  const auto is_cancelled = [](const Entry* entry) {
-    return entry != nullptr && entry->has(Entry::kCancelled);
-  };
-  if (is_cancelled(slot.reader)) {
-    slot.watch != nullptr ? remove_watch(fd) : remove_reader(fd);
+void FdTable::remove_cancelled(int fd) noexcept {
+  if (is_cancelled(find(fd)->reader)) {
+    find(fd)->watch != nullptr ? remove_watch(fd) : remove_reader(fd);
   }
-  if (is_cancelled(slot.writer)) remove_writer(fd);
+  if (is_cancelled(find(fd)->writer)) remove_writer(fd);
+}
+
+bool FdTable::is_cancelled(const Entry* entry) noexcept {
+  return entry != nullptr && entry->has(Entry::kCancelled);
 }
 
 void FdTable::resynchronise(int fd) noexcept {

@@ -114,7 +114,8 @@ class FdTable {
   static Events wanted(const Slot& slot) noexcept;
   std::errc update(int fd, Slot& slot, Events interest) noexcept;
   static void queue(Entry* entry, ReadyQueue& ready) noexcept;
-  void remove_cancelled(int fd, const Slot& slot) noexcept;
+  void remove_cancelled(int fd) noexcept;
+  static bool is_cancelled(const Entry* entry) noexcept;
   void resynchronise(int fd) noexcept;
   static bool is_lost(std::errc error) noexcept;
   void lose(int fd, std::errc error) noexcept;

@@ -50,14 +50,12 @@ void check_number(int signal_number) {
 void SignalTable::add(int signal_number, Entry* entry) {
   check_number(signal_number);
   Route& route = routes[signal_number];
-  if (route.sink.load() == &sink_) {
-    for (Registration& registration : registrations_) {
-      if (registration.signal_number != signal_number) continue;
-      Entry* replaced = std::exchange(registration.entry, entry);
-      cancel(replaced);
-      drop_reference(replaced);
-      return;
-    }
+  for (Registration& registration : registrations_) {
+    if (registration.signal_number != signal_number) continue;
+    Entry* replaced = std::exchange(registration.entry, entry);
+    cancel(replaced);
+    drop_reference(replaced);
+    return;
   }
   registrations_.reserve(registrations_.size() + 1);
   SignalSink* nobody = nullptr;
