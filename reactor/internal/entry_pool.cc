@@ -4,10 +4,16 @@
 #include <new>
 
 namespace rondo::detail {
+namespace {
+
+constexpr std::align_val_t kAlignment{alignof(TimerEntry)};
+static_assert(sizeof(TimerEntry) == 2 * alignof(TimerEntry));
+
+}  // namespace
 
 EntryPool::~EntryPool() {
   // Every entry is free, so every callback is empty: nothing to destroy.
-  for (void* slab : slabs_) ::operator delete(slab);
+  for (void* slab : slabs_) ::operator delete(slab, kAlignment);
 }
 
 void EntryPool::grow() {
@@ -15,7 +21,7 @@ void EntryPool::grow() {
   if (slabs_.size() == slabs_.capacity()) slabs_.reserve(2 * slabs_.size() + 1);
   const bool timers = kind_ == Kind::kTimers;
   void* slab = ::operator new(
-      kSlabEntries*(timers ? sizeof(TimerEntry) : sizeof(Entry)));
+      kSlabEntries*(timers ? sizeof(TimerEntry) : sizeof(Entry)), kAlignment);
   const std::size_t first = slabs_.size() * kSlabEntries;
   slabs_.push_back(slab);
   // Backwards, so that they are handed out in the order of their addresses.
