@@ -135,11 +135,12 @@ void EventLoop::close() {
   }
   fds_.clear(/*in_kernel=*/!forked);
   while (!timers_.empty()) Handle(timers_.front()).cancel();
-  while (!ready_.empty()) {
-    Entry* entry = ready_.pop();
+  for (Entry* entry = ready_.front(); entry != nullptr; entry = entry->next) {
     detail::cancel(entry);
-    detail::drop_reference(entry);
   }
+  // A forked child may close the loop in the middle of a batch, which then
+  // still needs its queue to get to its end.
+  while (!forked && !ready_.empty()) detail::drop_reference(ready_.pop());
   remote_items_.clear();
   posted.clear();
   poller_.close();

@@ -54,6 +54,21 @@ void EventLoop::default_exception_handler(const ExceptionContext& context) {
   log().error("{}", to_string(context));
 }
 
+namespace {
+
+/// An argument may have a to_string() that throws.
+std::string describe_safely(const Entry& entry) {
+  try {
+    return entry.callback.description();
+  } catch (const std::bad_alloc&) {
+    throw;
+  } catch (...) {
+    return "<its description threw>";
+  }
+}
+
+}  // namespace
+
 /// Inside the catch block of `entry`'s exception.
 void EventLoop::report_exception(Entry* entry) {
   ++stats_.exceptions;
@@ -61,11 +76,11 @@ void EventLoop::report_exception(Entry* entry) {
     ExceptionContext context;
     context.exception = std::current_exception();
     context.handle = Handle(entry);
-    context.message = "Exception in callback " + entry->callback.description() +
+    context.message = "Exception in callback " + describe_safely(*entry) +
                       " at " + entry->where.file_name() + ":" +
                       std::to_string(entry->where.line());
     call_exception_handler(context);
-  } catch (const std::exception&) {
+  } catch (const std::bad_alloc&) {
     // Not to be described, for want of memory. The place is still known.
     std::fprintf(stderr,
                  "rondo: exception in a callback made at %s:%u; no memory to "
@@ -146,7 +161,8 @@ void EventLoop::set_debug(bool enabled) noexcept {
 }
 
 void EventLoop::update_instrumented() noexcept {
-  instrumented_ = debug_ || measure_callbacks_ || !observers_.empty();
+  instrumented_ = debug_ || measure_callbacks_ || !observers_.empty() ||
+                  guard_ == kForked || guard_ == kClosed;
 }
 
 void EventLoop::add_observer(LoopObserver& observer) {

@@ -2,6 +2,7 @@
 #include "reactor/handle.h"
 
 #include <cstdio>
+#include <new>
 
 #include "reactor/internal/timer_heap.h"
 
@@ -63,7 +64,15 @@ std::string to_string(const Handle& handle) {
   if (is_timer) {
     text += " when=" + seconds(static_cast<const TimerEntry*>(entry)->when);
   }
-  if (entry->callback) text += " " + entry->callback.description();
+  if (entry->callback) {
+    try {
+      text += " " + entry->callback.description();
+    } catch (const std::bad_alloc&) {
+      throw;
+    } catch (...) {
+      text += " <its description threw>";
+    }
+  }
   if (entry->callback || !cancelled) {
     text += std::string(" at ") + entry->where.file_name() + ":" +
             std::to_string(entry->where.line());

@@ -5,10 +5,13 @@
 #include <pthread.h>
 
 #include <algorithm>
+#include <atomic>
+#include <cerrno>
 #include <chrono>
 #include <condition_variable>
 #include <deque>
 #include <mutex>
+#include <optional>
 #include <stdexcept>
 #include <system_error>
 #include <utility>
@@ -30,6 +33,21 @@ struct ThreadPool::Ticket::Work {
   std::exception_ptr error;
 };
 
+namespace {
+
+/// How often this process was forked off. Threads do not come along, and a
+/// lock that one of them held stays held: a pool of the parent is unusable.
+std::atomic<unsigned> forks{0};
+
+unsigned current_process() {
+  static const int once =
+      ::pthread_atfork(nullptr, nullptr, [] { forks.fetch_add(1); });
+  static_cast<void>(once);
+  return forks.load();
+}
+
+}  // namespace
+
 struct ThreadPool::State : std::enable_shared_from_this<State> {
   using WorkPtr = std::shared_ptr<Ticket::Work>;
   using Queue = std::deque<WorkPtr>;
@@ -44,6 +62,15 @@ struct ThreadPool::State : std::enable_shared_from_this<State> {
   bool is_own_thread() const;
   bool shut_down(Duration timeout);
 
+  bool is_forked() const { return process != current_process(); }
+  void check_process() const {
+    if (!is_forked()) return;
+    throw RuntimeError(
+        "This thread pool belongs to the parent process: make a new one after "
+        "fork()");
+  }
+
+  const unsigned process = current_process();
   std::size_t threads_max = 0;
   std::string name;
   Kernel* kernel = nullptr;
@@ -75,7 +102,8 @@ ThreadPool::ThreadPool(std::size_t threads_max, std::string name,
 }
 
 ThreadPool::~ThreadPool() {
-  if (!state_->gave_up) state_->shut_down(Duration::max());
+  if (state_->gave_up || state_->is_forked()) return;
+  state_->shut_down(Duration::max());
 }
 
 ThreadPool::Ticket ThreadPool::submit(EventLoop& loop, Job job,
@@ -84,6 +112,7 @@ ThreadPool::Ticket ThreadPool::submit(EventLoop& loop, Job job,
     throw std::invalid_argument(
         "ThreadPool::submit: a job and a completion are needed");
   }
+  state_->check_process();
   if (loop.is_closed()) throw RuntimeError("Event loop is closed");
   auto work = std::make_shared<Ticket::Work>();
   work->pool = state_;
@@ -116,6 +145,7 @@ ThreadPool::Ticket ThreadPool::submit(EventLoop& loop, Job job,
 bool ThreadPool::Ticket::cancel() {
   const std::shared_ptr<Work> work = work_.lock();
   if (work == nullptr) return false;
+  work->pool->check_process();
   {
     const std::lock_guard lock(work->pool->mutex);
     if (std::erase(work->pool->queue, work) == 0) return false;
@@ -125,6 +155,7 @@ bool ThreadPool::Ticket::cancel() {
 }
 
 bool ThreadPool::shutdown(Duration timeout) {
+  state_->check_process();
   if (state_->is_own_thread()) {
     throw RuntimeError("ThreadPool::shutdown: cannot join current thread");
   }
@@ -201,7 +232,7 @@ class ThreadPool::State::Thread {
   Thread(const Thread&) = delete;
   Thread& operator=(const Thread&) = delete;
   ~Thread() {
-    Queue stranded;
+    std::optional<Queue> stranded;  // a deque allocates even when empty
     int error = 0;
     std::shared_ptr<State> last;
     {
@@ -212,14 +243,15 @@ class ThreadPool::State::Thread {
       });
       // A job that ended its thread leaves its place to another.
       if (state_.threads.empty() && !state_.queue.empty()) {
-        error = state_.start_thread();
-        if (error != 0) stranded.swap(state_.queue);
+        error = start_another();
+        if (error != 0) stranded = std::move(state_.queue);
       }
       if (!state_.gave_up) state_.ended.push_back(me);  // there is room
       if (state_.threads.empty()) last = std::move(state_.self);
       state_.thread_ended.notify_all();
     }
-    for (WorkPtr& work : stranded) {
+    if (!stranded) return;
+    for (WorkPtr& work : *stranded) {
       work->error = std::make_exception_ptr(std::system_error(
           error, std::generic_category(), "ThreadPool: no thread can be made"));
       report(std::move(work));
@@ -227,6 +259,14 @@ class ThreadPool::State::Thread {
   }
 
  private:
+  int start_another() noexcept {
+    try {
+      return state_.start_thread();
+    } catch (const std::bad_alloc&) {
+      return ENOMEM;
+    }
+  }
+
   State& state_;
 };
 

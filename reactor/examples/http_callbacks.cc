@@ -355,9 +355,10 @@ class Listener {
       } else if (errno == EAGAIN) {
         paused_ = false;  // nobody waits any more
         return;
-      } else if (errno != ECONNABORTED) {  // which concerns one client only
+      } else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS ||
+                 errno == ENOMEM) {
         return pause(errno);
-      }
+      }  // any other concerns that one client (accept(2)): the next, please
     }
   }
 
@@ -369,7 +370,15 @@ class Listener {
                    std::generic_category().message(error).c_str());
     }
     server_.loop.remove_reader(fd_.get());
-    resume_ = server_.loop.call_later(100ms, [this] { listen(); });
+    resume_ = server_.loop.call_later(100ms, [this] { resume(); });
+  }
+
+  void resume() {
+    try {
+      listen();
+    } catch (const std::system_error& error) {
+      pause(error.code().value());
+    }
   }
 
   Server& server_;
@@ -394,7 +403,7 @@ double number(const char* text, double most) {
 void serve(int port, double block_seconds, double idle_seconds) {
   rondo::EventLoop loop;
   Server server{loop, block_seconds, idle_seconds};
-  const Listener listener(server, port);
+  Listener listener(server, port);
   for (const int signal : {SIGINT, SIGTERM}) {
     loop.add_signal_handler(signal, [&] { loop.stop(); });
   }

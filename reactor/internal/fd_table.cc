@@ -142,7 +142,9 @@ bool FdTable::dispatch(const PolledEvent& event, ReadyQueue& ready) noexcept {
   }
   if (is_cancelled(slot->reader) || is_cancelled(slot->writer)) {
     remove_cancelled(fd);
-    slot = find(fd);  // what died may have registered something: see drop()
+    // What died may have registered something: see drop().
+    slot = find(fd);
+    if (slot->generation != event.token.generation) return true;
   }
   if (slot->watch != nullptr) {
     slot->reported = has(slot->watched, Events::kOneShot);

@@ -126,8 +126,11 @@ TEST(Callback, AllocatesForLargeCapturesOnly) {
   int lives = 0;
   const Sized<kInlineCaptureBytes> small(&lives);
   const Sized<kInlineCaptureBytes + 8> large(&lives);
-  EXPECT_EQ(allocations_of([&] { const Callback kept(small); }), 0u);
-  EXPECT_EQ(allocations_of([&] { const Callback kept(large); }), 1u);
+  // Kept outside: an allocation that nobody sees may be left out (clang does).
+  static Callback kept;
+  EXPECT_EQ(allocations_of([&] { kept = Callback(small); }), 0u);
+  EXPECT_EQ(allocations_of([&] { kept = Callback(large); }), 1u);
+  kept.reset();
   Callback first(large);
   EXPECT_EQ(allocations_of([&] {
               Callback second(std::move(first));
@@ -144,7 +147,9 @@ TEST(Callback, AllocatesForCapturesWhoseMoveMayThrow) {
     void operator()() const {}
   };
   const MayThrow callable;
-  EXPECT_EQ(allocations_of([&] { const Callback kept(callable); }), 1u);
+  static Callback kept;  // as above
+  EXPECT_EQ(allocations_of([&] { kept = Callback(callable); }), 1u);
+  kept.reset();
 }
 
 TEST(Callback, KeepsCapturesAlignedThatAskForIt) {

@@ -461,4 +461,23 @@ TEST(ExceptionHandler, LetsAThreadExitWhenItIsCalledByHand) {
 }
 
 }  // namespace
+/// An argument whose text cannot be had.
+struct Untold {
+  friend std::string to_string(const Untold&) { throw 42; }
+};
+
+TEST(ExceptionHandler, HearsOfAnExceptionWhoseCallbackCannotBeDescribed) {
+  EventLoop loop;
+  std::string message;
+  loop.set_exception_handler([&](EventLoop&, const ExceptionContext& context) {
+    message = context.message + describe(context.exception);
+  });
+  loop.call_soon(
+      call([](const Untold&) { throw std::string("lost"); }, Untold()));
+  loop.call_soon([&] { loop.stop(); });
+  loop.run_forever();
+  EXPECT_NE(message.find("<its description threw>"), std::string::npos);
+  EXPECT_NE(message.find("lost"), std::string::npos);
+}
+
 }  // namespace rondo

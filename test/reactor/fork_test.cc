@@ -14,6 +14,7 @@
 
 #include "reactor/errors.h"
 #include "reactor/event_loop.h"
+#include "reactor/thread_pool.h"
 #include "test/support/child_process.h"
 #include "test/support/descriptors.h"
 #include "test/support/passes.h"
@@ -188,6 +189,57 @@ TEST(Fork, LetsTheChildCloseAndDestroyTheLoop) {
             "closed");
   run_one_pass(*loop);
   EXPECT_EQ(calls, 1) << "the child has not taken it out of our set";
+}
+
+// R17: the batch that the child was forked in still needs its queue.
+TEST(Fork, LetsTheChildCloseTheLoopInsideACallback) {
+  EventLoop loop;
+  std::string told;
+  loop.call_soon([&] {
+    told = in_child([&]() -> std::string {
+      loop.close();
+      return loop.is_closed() ? "closed" : "not closed";
+    });
+    loop.stop();
+  });
+  int ran = 0;
+  loop.call_soon([&] { ++ran; });
+  loop.run_forever();
+  EXPECT_EQ(told, "closed");
+  EXPECT_EQ(ran, 1) << "the parent goes on";
+}
+
+// R17: and the loop runs nothing more of that batch, debug mode or not.
+TEST(Fork, RunsNothingMoreOfTheBatchInTheChild) {
+  EventLoop loop;
+  ChildProcess child;
+  int ran_in_child = 0;
+  loop.call_soon([&] {
+    child.begin();
+    if (child.is_child()) {
+      loop.set_debug(false);
+      loop.close();
+    }
+    loop.stop();
+  });
+  loop.call_soon([&] { ran_in_child += child.is_child() ? 1 : 0; });
+  const std::string thrown = thrown_by([&] { loop.run_forever(); });
+  if (child.is_child()) {
+    child.end(std::to_string(ran_in_child) + " ran");
+  }
+  EXPECT_EQ(thrown, "nothing") << "the parent goes on";
+  EXPECT_EQ(child.story(), "0 ran");
+}
+
+TEST(Fork, MakesAThreadPoolRefuse) {
+  EventLoop loop;
+  ThreadPool pool(1);
+  pool.submit(loop, [] {}, [&](const std::exception_ptr&) { loop.stop(); });
+  loop.run_forever();
+  EXPECT_NE(in_child([&]() -> std::string {
+              return thrown_by([&] { pool.shutdown(); });
+            }).find("parent process"),
+            std::string::npos);
 }
 
 TEST(Fork, FindsTheQueuesLockHeldByAThreadThatIsNotThere) {
