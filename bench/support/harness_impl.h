@@ -178,7 +178,7 @@ inline void Program::print_heading() const {
   std::printf("compiler  %s%s\nbuild     %s\n\n", detail::kCompiler,
               detail::kOptimized ? "" : ", NOT OPTIMISED",
               build != nullptr ? build : "unknown");
-  std::printf("%-42s %-9s %9s %9s %6s %13s  %s\n", "row", "floor", "ours ns",
+  std::printf("%-46s %-9s %9s %9s %6s %13s  %s\n", "row", "floor", "ours ns",
               "floor ns", "ratio", "quartiles", "target");
 }
 
@@ -254,7 +254,7 @@ inline void Program::print_row(Case& one, const Case::Row& row) const {
         name.c_str(), row.floor.c_str(), ns, detail::median(floor_ns), ratio,
         target, verdict);
   } else {
-    std::printf("%-42s %-9s %9.2f %9.2f %6.3f %6.3f-%-6.3f  %-9s %s\n",
+    std::printf("%-46s %-9s %9.2f %9.2f %6.3f %6.3f-%-6.3f  %-9s %s\n",
                 name.c_str(), row.floor.c_str(), ns, detail::median(floor_ns),
                 ratio, detail::quantile(ratios, 0.25),
                 detail::quantile(ratios, 0.75), target, verdict);
