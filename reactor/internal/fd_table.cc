@@ -140,25 +140,27 @@ bool FdTable::dispatch(const PolledEvent& event, ReadyQueue& ready) noexcept {
     // Removed between the poll and now: a late report, not a lost one.
     return changed_since_poll_;
   }
-  if (is_cancelled(slot->reader) || is_cancelled(slot->writer)) {
+  const bool for_reader = !is_cancelled(slot->reader);
+  const bool for_writer = !is_cancelled(slot->writer);
+  if (!for_reader || !for_writer) {
+    // What dies may register something new, which is not meant: see drop().
     remove_cancelled(fd);
-    // What died may have registered something: see drop().
     slot = find(fd);
-    if (slot->generation != event.token.generation) return true;
   }
   if (slot->watch != nullptr) {
+    if (!for_reader) return true;
     slot->reported = has(slot->watched, Events::kOneShot);
     slot->watch->add(event.events);
     queue(slot->reader, ready);
-  } else {
-    // Errors and hang-ups go to both: a drained pipe reports EPOLLHUP alone,
-    // and whoever waits has to learn of it.
-    if (slot->reader != nullptr && event.events != Events::kWrite) {
-      queue(slot->reader, ready);
-    }
-    if (slot->writer != nullptr && event.events != Events::kRead) {
-      queue(slot->writer, ready);
-    }
+    return true;
+  }
+  // Errors and hang-ups go to both: a drained pipe reports EPOLLHUP alone, and
+  // whoever waits has to learn of it.
+  if (for_reader && slot->reader != nullptr && event.events != Events::kWrite) {
+    queue(slot->reader, ready);
+  }
+  if (for_writer && slot->writer != nullptr && event.events != Events::kRead) {
+    queue(slot->writer, ready);
   }
   return true;
 }
