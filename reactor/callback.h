@@ -18,6 +18,18 @@ inline constexpr std::size_t kInlineCaptureBytes = 40;
 template <class Signature>
 class UniqueFunction;
 
+namespace detail {
+
+/// Calling a coroutine function runs nothing, so as a callback it is a
+/// mistake, which asyncio reports as "coroutines cannot be used with
+/// call_soon()".
+template <class F, class... Args>
+concept MakesCoroutine = requires {
+  typename std::remove_cvref_t<std::invoke_result_t<F, Args...>>::promise_type;
+};
+
+}  // namespace detail
+
 /// A move-only std::function: it can own a socket.
 ///
 /// Captures of up to kInlineCaptureBytes (that move without throwing) are
@@ -34,7 +46,8 @@ class UniqueFunction<R(Args...)> {
   template <class F>
     requires(!std::is_same_v<std::remove_cvref_t<F>, UniqueFunction> &&
              !std::is_member_pointer_v<std::decay_t<F>> &&
-             std::is_invocable_r_v<R, std::decay_t<F>&, Args...>)
+             std::is_invocable_r_v<R, std::decay_t<F>&, Args...> &&
+             !detail::MakesCoroutine<std::decay_t<F>&, Args...>)
   UniqueFunction(F&& callable) {  // NOLINT: converts, as std::function does
     hold(std::forward<F>(callable));
   }
@@ -77,6 +90,19 @@ class UniqueFunction<R(Args...)> {
     if (operations_ == nullptr) return;
     const Operations* operations = std::exchange(operations_, nullptr);
     if (operations->destroy != nullptr) operations->destroy(storage_);
+  }
+
+  /// The F that it holds, or null if it holds something else, as
+  /// std::function::target().
+  template <class F>
+  F* target() noexcept {
+    if constexpr (kFits<F>) {
+      if (operations_ != &kInPlace<F>) return nullptr;
+      return std::launder(reinterpret_cast<F*>(storage_));
+    } else {
+      if (operations_ != &kOnHeap<F>) return nullptr;
+      return *reinterpret_cast<F**>(storage_);
+    }
   }
 
   /// What asyncio would print of it: `f()`, `f(2)` for call(f, 2),

@@ -14,12 +14,14 @@
 
 #include "reactor/callback.h"
 #include "reactor/clock.h"
+#include "reactor/context.h"
 #include "reactor/events.h"
 #include "reactor/exception_context.h"
 #include "reactor/handle.h"
 #include "reactor/internal/entry_pool.h"
 #include "reactor/internal/epoll_poller.h"
 #include "reactor/internal/fd_table.h"
+#include "reactor/internal/loop_extension.h"
 #include "reactor/internal/ready_queue.h"
 #include "reactor/internal/signals.h"
 #include "reactor/internal/timer_heap.h"
@@ -31,6 +33,10 @@ namespace rondo {
 
 class LoopObserver;
 struct Snapshot;
+
+namespace detail {
+struct LoopAccess;
+}
 
 /// Runs callbacks: soon, later, or when a file descriptor is ready.
 ///
@@ -270,6 +276,7 @@ class EventLoop {
   void forget_stop() noexcept { stopping_ = false; }
 
  private:
+  friend struct detail::LoopAccess;
   class RunningScope;
   class LiveLoops;
   class Run;
@@ -324,6 +331,9 @@ class EventLoop {
     try {
       entry->callback.emplace(std::forward<F>(callback));
       if (!entry->callback) refuse_empty(operation);
+      if (detail::contexts_in_use()) [[unlikely]] {
+        detail::bind_to_context(entry->callback);
+      }
     } catch (...) {
       pool.release(entry);
       throw;
@@ -372,6 +382,7 @@ class EventLoop {
   std::vector<LoopObserver*> observers_;  // null: left during this step
   bool notifying_ = false;
   std::shared_ptr<ExceptionHandler> exception_handler_;
+  std::unique_ptr<detail::LoopExtension> extension_;
   EventLoop* next_live_ = nullptr;  // see LiveLoops
 };
 
@@ -382,6 +393,8 @@ std::unique_ptr<EventLoop> new_event_loop(
 /// The loop that runs on this thread. Throws RuntimeError("no running event
 /// loop") outside of callbacks.
 EventLoop& get_running_loop();
+/// The same, or null. asyncio's _get_running_loop().
+EventLoop* find_running_loop() noexcept;
 
 /// `<EventLoop running=False closed=False debug=False>`, as asyncio's repr.
 std::string to_string(const EventLoop& loop);

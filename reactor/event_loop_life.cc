@@ -126,6 +126,7 @@ void EventLoop::close() {
   LiveLoops::instance().remove(*this);
   // From here on nothing can be scheduled. All captures are destroyed before
   // the descriptors are closed.
+  if (extension_ != nullptr) extension_->on_close();
   std::vector<RemoteQueue::Item> posted;
   signals_.clear();  // before the eventfd goes, to which the handler writes
   if (forked) {
@@ -188,6 +189,8 @@ EventLoop::RunningScope::~RunningScope() {
   loop_.remote_->left();
   loop_.guard_ = kAnyThread;  // last: from now on it may be destroyed
 }
+
+EventLoop* find_running_loop() noexcept { return running_loop; }
 
 EventLoop& get_running_loop() {
   if (running_loop == nullptr) throw RuntimeError("no running event loop");

@@ -40,6 +40,9 @@ void EventLoop::call_soon_threadsafe(Callback callback,
   const std::uintptr_t guard = guard_.load(std::memory_order_relaxed);
   if (guard == kClosed || guard == kForked) refuse(guard);
   if (!callback) refuse_empty("call_soon_threadsafe");
+  if (guard != this_thread() && detail::contexts_in_use()) {
+    detail::bind_to_context(callback);
+  }
   if (guard == this_thread()) {
     call_soon(std::move(callback), where);
   } else if (!remote_->try_post(callback, where)) {

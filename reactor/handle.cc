@@ -73,7 +73,8 @@ std::string to_string(const Handle& handle) {
       text += " <its description threw>";
     }
   }
-  if (entry->callback || !cancelled) {
+  // The library's own, such as a task's step, have no place.
+  if (entry->where.line() != 0 && (entry->callback || !cancelled)) {
     text += std::string(" at ") + entry->where.file_name() + ":" +
             std::to_string(entry->where.line());
   }

@@ -9,6 +9,10 @@
 
 namespace rondo {
 
+namespace detail {
+struct LoopAccess;
+}
+
 /// A scheduled callback, as asyncio's Handle: what call_soon() returns.
 ///
 /// A small value, copied freely; all copies mean the same callback. Dropping
@@ -59,6 +63,7 @@ class Handle {
 
  protected:
   friend class EventLoop;
+  friend struct detail::LoopAccess;
   friend std::string to_string(const Handle& handle);
   explicit Handle(detail::Entry* entry) noexcept : entry_(entry) {
     detail::add_reference(entry);

@@ -9,6 +9,7 @@
 #include <cstdint>
 
 struct epoll_event;
+struct pollfd;
 
 namespace rondo {
 
@@ -69,6 +70,44 @@ class Kernel {
   /// with the error number itself.
   virtual int thread_create(::pthread_t* thread, void* (*start)(void*),
                             void* argument) noexcept = 0;
+
+  /// poll(2); a negative timeout waits for ever.
+  virtual int poll(::pollfd* descriptors, std::size_t count,
+                   int timeout_ms) noexcept = 0;
+  /// socketpair(2): two connected stream sockets of the unix domain, with
+  /// SOCK_CLOEXEC, blocking.
+  virtual int socketpair(int* both) noexcept = 0;
+  /// recv(2).
+  virtual ssize_t recv(int fd, void* buffer, std::size_t size,
+                       int flags) noexcept = 0;
+  /// send(2).
+  virtual ssize_t send(int fd, const void* data, std::size_t size,
+                       int flags) noexcept = 0;
+
+  /// fork(2).
+  virtual ::pid_t fork() noexcept = 0;
+  /// getpid(2).
+  virtual ::pid_t getpid() noexcept = 0;
+  /// getppid(2).
+  virtual ::pid_t getppid() noexcept = 0;
+  /// pidfd_open(2). The descriptor has O_CLOEXEC by itself.
+  virtual int pidfd_open(::pid_t process) noexcept = 0;
+  /// pidfd_send_signal(2).
+  virtual int pidfd_send_signal(int process_fd, int signal_number) noexcept = 0;
+  /// waitid(2). `id_type` is an idtype_t, whose header would come with every
+  /// include of this one, ::wait() among its names.
+  virtual int waitid(int id_type, ::id_t id, ::siginfo_t* info,
+                     int options) noexcept = 0;
+  /// kill(2).
+  virtual int kill(::pid_t process, int signal_number) noexcept = 0;
+  /// pthread_sigmask(3). Answers with the error number itself.
+  virtual int signal_mask(int how, const ::sigset_t* mask,
+                          ::sigset_t* previous) noexcept = 0;
+  /// prctl(2) with PR_SET_PDEATHSIG: the signal that this process gets when
+  /// the thread that forked it ends.
+  virtual int set_parent_death_signal(int signal_number) noexcept = 0;
+  /// fcntl(2) with F_GETFD.
+  virtual int descriptor_flags(int fd) noexcept = 0;
 };
 
 /// The kernel that this process runs on.
@@ -96,6 +135,25 @@ class LinuxKernel : public Kernel {
   void yield() noexcept override;
   int thread_create(::pthread_t* thread, void* (*start)(void*),
                     void* argument) noexcept override;
+  int poll(::pollfd* descriptors, std::size_t count,
+           int timeout_ms) noexcept override;
+  int socketpair(int* both) noexcept override;
+  ssize_t recv(int fd, void* buffer, std::size_t size,
+               int flags) noexcept override;
+  ssize_t send(int fd, const void* data, std::size_t size,
+               int flags) noexcept override;
+  ::pid_t fork() noexcept override;
+  ::pid_t getpid() noexcept override;
+  ::pid_t getppid() noexcept override;
+  int pidfd_open(::pid_t process) noexcept override;
+  int pidfd_send_signal(int process_fd, int signal_number) noexcept override;
+  int waitid(int id_type, ::id_t id, ::siginfo_t* info,
+             int options) noexcept override;
+  int kill(::pid_t process, int signal_number) noexcept override;
+  int signal_mask(int how, const ::sigset_t* mask,
+                  ::sigset_t* previous) noexcept override;
+  int set_parent_death_signal(int signal_number) noexcept override;
+  int descriptor_flags(int fd) noexcept override;
 };
 
 }  // namespace rondo

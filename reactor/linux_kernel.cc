@@ -1,8 +1,13 @@
 // SPDX-License-Identifier: MIT
 #include <fcntl.h>
+#include <poll.h>
 #include <sched.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -80,6 +85,64 @@ void LinuxKernel::yield() noexcept { ::sched_yield(); }
 int LinuxKernel::thread_create(::pthread_t* thread, void* (*start)(void*),
                                void* argument) noexcept {
   return ::pthread_create(thread, nullptr, start, argument);
+}
+
+int LinuxKernel::poll(::pollfd* descriptors, std::size_t count,
+                      int timeout_ms) noexcept {
+  return ::poll(descriptors, count, timeout_ms);
+}
+
+int LinuxKernel::socketpair(int* both) noexcept {
+  return ::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, both);
+}
+
+ssize_t LinuxKernel::recv(int fd, void* buffer, std::size_t size,
+                          int flags) noexcept {
+  return ::recv(fd, buffer, size, flags);
+}
+
+ssize_t LinuxKernel::send(int fd, const void* data, std::size_t size,
+                          int flags) noexcept {
+  return ::send(fd, data, size, flags);
+}
+
+::pid_t LinuxKernel::fork() noexcept { return ::fork(); }
+
+::pid_t LinuxKernel::getpid() noexcept { return ::getpid(); }
+
+::pid_t LinuxKernel::getppid() noexcept { return ::getppid(); }
+
+// The C library has wrappers of these since 2.36, which is newer than what
+// some of our users have.
+int LinuxKernel::pidfd_open(::pid_t process) noexcept {
+  return static_cast<int>(::syscall(SYS_pidfd_open, process, 0U));
+}
+
+int LinuxKernel::pidfd_send_signal(int process_fd, int signal_number) noexcept {
+  return static_cast<int>(
+      ::syscall(SYS_pidfd_send_signal, process_fd, signal_number, nullptr, 0U));
+}
+
+int LinuxKernel::waitid(int id_type, ::id_t id, ::siginfo_t* info,
+                        int options) noexcept {
+  return ::waitid(static_cast<::idtype_t>(id_type), id, info, options);
+}
+
+int LinuxKernel::kill(::pid_t process, int signal_number) noexcept {
+  return ::kill(process, signal_number);
+}
+
+int LinuxKernel::signal_mask(int how, const ::sigset_t* mask,
+                             ::sigset_t* previous) noexcept {
+  return ::pthread_sigmask(how, mask, previous);
+}
+
+int LinuxKernel::set_parent_death_signal(int signal_number) noexcept {
+  return ::prctl(PR_SET_PDEATHSIG, signal_number);
+}
+
+int LinuxKernel::descriptor_flags(int fd) noexcept {
+  return ::fcntl(fd, F_GETFD);
 }
 
 Kernel& linux_kernel() noexcept {

@@ -50,8 +50,9 @@ bool RemoteQueue::try_post(Callback& callback, std::source_location where) {
     throw std::invalid_argument(
         "a callable object was expected by post(), got None");
   }
-  // Before the lock, for a forked child: see abandon().
-  if (closed_.load(std::memory_order_relaxed)) return false;
+  // Before the lock, for a forked child: see abandon(). Who is refused sees
+  // all that the loop did before it closed.
+  if (closed_.load(std::memory_order_acquire)) return false;
   {
     const Lock lock(*this);
     if (closed_.load(std::memory_order_relaxed)) return false;
@@ -71,6 +72,11 @@ bool RemoteQueue::is_to_wake() noexcept {
   }
   wake_failed_.store(false);
   pending_.store(true);
+  return is_first_to_wake();
+}
+
+/// With the lock, after what the loop is to wake up for was announced.
+bool RemoteQueue::is_first_to_wake() noexcept {
   if (!sleeping_.load() || !sleeping_.exchange(false)) return false;
   wakers_.fetch_add(1);
   return true;
@@ -87,15 +93,15 @@ void RemoteQueue::wake_and_leave() noexcept {
 }
 
 void RemoteQueue::end_external_work() noexcept {
-  external_work_.fetch_sub(1);
+  if (external_work_.fetch_sub(1) > 1) return;
+  work_ended_.store(true);
   if (closed_.load(std::memory_order_relaxed)) return;  // as in try_post()
   {
     const Lock lock(*this);
     if (closed_.load(std::memory_order_relaxed)) return;
-    wakers_.fetch_add(1);
+    if (!is_first_to_wake()) return;
   }
-  wake();
-  wakers_.fetch_sub(1);
+  wake_and_leave();
 }
 
 void RemoteQueue::take(std::vector<Item>& items) {
@@ -108,7 +114,8 @@ void RemoteQueue::take(std::vector<Item>& items) {
 
 bool RemoteQueue::prepare_sleep() noexcept {
   sleeping_.store(true);
-  if (!pending_.load()) return true;
+  const bool work_ended = work_ended_.load() && work_ended_.exchange(false);
+  if (!pending_.load() && !work_ended) return true;
   sleeping_.store(false, std::memory_order_relaxed);
   return false;
 }

@@ -62,7 +62,8 @@ class RemoteQueue {
   /// Says that something will be posted later, by a thread that works now:
   /// virtual time stands still until as many end_external_work() calls.
   void begin_external_work() noexcept { external_work_.fetch_add(1); }
-  /// See begin_external_work().
+  /// See begin_external_work(). The last one out wakes the loop if it sleeps,
+  /// so that it looks at external_work() again.
   void end_external_work() noexcept;
   /// How many are out.
   std::size_t external_work() const noexcept { return external_work_.load(); }
@@ -74,7 +75,7 @@ class RemoteQueue {
   /// Loop: puts what was posted behind `items`, which is empty.
   void take(std::vector<Item>& items);
   /// Loop: about to sleep. Returns false if it must not, as something was
-  /// posted meanwhile.
+  /// posted meanwhile, or the external work came to its end.
   bool prepare_sleep() noexcept;
   /// Loop: nobody runs it any more. An outer loop that waits for wake_fd()
   /// hears of what is posted from now on, and of what nobody took.
@@ -106,6 +107,7 @@ class RemoteQueue {
   class Lock;
 
   bool is_to_wake() noexcept;
+  bool is_first_to_wake() noexcept;
   void wake_and_leave() noexcept;
 
   Kernel& kernel_;
@@ -113,11 +115,16 @@ class RemoteQueue {
   ::pthread_mutex_t mutex_ = PTHREAD_MUTEX_INITIALIZER;
   std::vector<Item> incoming_;       // under mutex_
   std::atomic<bool> closed_{false};  // set under mutex_, or by abandon()
-  // pending_ is true while incoming_ holds something that nobody took.
-  // Whoever makes it true looks at sleeping_; whoever makes sleeping_ true
-  // looks at pending_. Both are sequentially consistent, so at least one of
-  // the two sees the other (Dekker), and no wake-up is lost.
+  // pending_ is true while incoming_ holds something that nobody took,
+  // work_ended_ from the end of the external work until the loop next means
+  // to sleep. Whoever makes one of them true looks at sleeping_; whoever makes
+  // sleeping_ true looks at both. All are sequentially consistent, so at least
+  // one of the two sees the other (Dekker), and no wake-up is lost.
+  //
+  // (external_work_ alone would not do: the loop looks at it first, while it
+  // is awake, and then lies down, in a wait that nobody ends.)
   std::atomic<bool> pending_{false};
+  std::atomic<bool> work_ended_{false};
   std::atomic<bool> sleeping_{true};
   std::atomic<bool> wake_failed_{false};  // the next post() is to try again
   std::atomic<int> wakers_{0};  // threads that are about to write to wake_fd_

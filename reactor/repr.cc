@@ -87,6 +87,8 @@ std::string elide(std::string_view text) {
 
 }  // namespace
 
+std::string repr_whole_text(std::string_view text) { return quote(text); }
+
 std::string repr_text(std::string_view text) {
   // reprlib.Repr.repr_str, its ways with short texts included.
   std::string quoted = quote(slice(text, 0, kMax));

@@ -14,6 +14,9 @@ namespace rondo {
 /// middle left out beyond 30 characters ('yyyyyyyyyyyy...yyyyyyyyyyyyy').
 std::string repr_text(std::string_view text);
 
+/// The same in full length, as Python's repr() itself.
+std::string repr_whole_text(std::string_view text);
+
 /// `text` shortened to 30 characters as reprlib does with an object's repr:
 /// `<EventLoop ru...e debug=False>`.
 std::string repr_shortened(std::string_view text);

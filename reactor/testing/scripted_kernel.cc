@@ -10,10 +10,33 @@ namespace rondo {
 namespace {
 
 constexpr const char* kNames[] = {
-    "epoll_create1", "epoll_ctl(ADD)",  "epoll_ctl(MOD)", "epoll_ctl(DEL)",
-    "epoll_wait",    "epoll_pwait2",    "eventfd",        "read",
-    "write",         "close",           "dup3",           "sigaction",
-    "clock_gettime", "clock_nanosleep", "pthread_create",
+    "epoll_create1",
+    "epoll_ctl(ADD)",
+    "epoll_ctl(MOD)",
+    "epoll_ctl(DEL)",
+    "epoll_wait",
+    "epoll_pwait2",
+    "eventfd",
+    "read",
+    "write",
+    "close",
+    "dup3",
+    "sigaction",
+    "clock_gettime",
+    "clock_nanosleep",
+    "pthread_create",
+    "poll",
+    "socketpair",
+    "recv",
+    "send",
+    "fork",
+    "pidfd_open",
+    "pidfd_send_signal",
+    "waitid",
+    "kill",
+    "pthread_sigmask",
+    "prctl",
+    "fcntl",
 };
 
 KernelCall call_of(int operation) {
@@ -219,6 +242,79 @@ int ScriptedKernel::thread_create(::pthread_t* thread, void* (*start)(void*),
                                   void* argument) noexcept {
   if (const int error = scripted(KernelCall::kThreadCreate)) return error;
   return below_.thread_create(thread, start, argument);
+}
+
+int ScriptedKernel::poll(::pollfd* descriptors, std::size_t count,
+                         int timeout_ms) noexcept {
+  if (fails(KernelCall::kPoll)) return -1;
+  return below_.poll(descriptors, count, timeout_ms);
+}
+
+int ScriptedKernel::socketpair(int* both) noexcept {
+  if (fails(KernelCall::kSocketpair)) return -1;
+  const int answer = below_.socketpair(both);
+  if (answer == 0) {
+    opened(both[0]);
+    opened(both[1]);
+  }
+  return answer;
+}
+
+ssize_t ScriptedKernel::recv(int fd, void* buffer, std::size_t size,
+                             int flags) noexcept {
+  if (fails(KernelCall::kRecv)) return -1;
+  return below_.recv(fd, buffer, size, flags);
+}
+
+ssize_t ScriptedKernel::send(int fd, const void* data, std::size_t size,
+                             int flags) noexcept {
+  if (fails(KernelCall::kSend)) return -1;
+  return below_.send(fd, data, size, flags);
+}
+
+::pid_t ScriptedKernel::fork() noexcept {
+  if (fails(KernelCall::kFork)) return -1;
+  return below_.fork();
+}
+
+int ScriptedKernel::pidfd_open(::pid_t process) noexcept {
+  if (fails(KernelCall::kPidfdOpen)) return -1;
+  const int fd = below_.pidfd_open(process);
+  opened(fd);
+  return fd;
+}
+
+int ScriptedKernel::pidfd_send_signal(int process_fd,
+                                      int signal_number) noexcept {
+  if (fails(KernelCall::kPidfdSendSignal)) return -1;
+  return below_.pidfd_send_signal(process_fd, signal_number);
+}
+
+int ScriptedKernel::waitid(int id_type, ::id_t id, ::siginfo_t* info,
+                           int options) noexcept {
+  if (fails(KernelCall::kWaitid)) return -1;
+  return below_.waitid(id_type, id, info, options);
+}
+
+int ScriptedKernel::kill(::pid_t process, int signal_number) noexcept {
+  if (fails(KernelCall::kKill)) return -1;
+  return below_.kill(process, signal_number);
+}
+
+int ScriptedKernel::signal_mask(int how, const ::sigset_t* mask,
+                                ::sigset_t* previous) noexcept {
+  if (const int error = scripted(KernelCall::kSignalMask)) return error;
+  return below_.signal_mask(how, mask, previous);
+}
+
+int ScriptedKernel::set_parent_death_signal(int signal_number) noexcept {
+  if (fails(KernelCall::kPrctl)) return -1;
+  return below_.set_parent_death_signal(signal_number);
+}
+
+int ScriptedKernel::descriptor_flags(int fd) noexcept {
+  if (fails(KernelCall::kFcntl)) return -1;
+  return below_.descriptor_flags(fd);
 }
 
 }  // namespace rondo

@@ -29,6 +29,18 @@ enum class KernelCall {
   kMonotonicNs,
   kSleepNs,
   kThreadCreate,
+  kPoll,
+  kSocketpair,
+  kRecv,
+  kSend,
+  kFork,
+  kPidfdOpen,
+  kPidfdSendSignal,
+  kWaitid,
+  kKill,
+  kSignalMask,
+  kPrctl,
+  kFcntl,
 };
 
 /// The name of the system call: "epoll_ctl(ADD)".
@@ -107,6 +119,25 @@ class ScriptedKernel : public Kernel {
   void yield() noexcept override { below_.yield(); }
   int thread_create(::pthread_t* thread, void* (*start)(void*),
                     void* argument) noexcept override;
+  int poll(::pollfd* descriptors, std::size_t count,
+           int timeout_ms) noexcept override;
+  int socketpair(int* both) noexcept override;
+  ssize_t recv(int fd, void* buffer, std::size_t size,
+               int flags) noexcept override;
+  ssize_t send(int fd, const void* data, std::size_t size,
+               int flags) noexcept override;
+  ::pid_t fork() noexcept override;
+  ::pid_t getpid() noexcept override { return below_.getpid(); }
+  ::pid_t getppid() noexcept override { return below_.getppid(); }
+  int pidfd_open(::pid_t process) noexcept override;
+  int pidfd_send_signal(int process_fd, int signal_number) noexcept override;
+  int waitid(int id_type, ::id_t id, ::siginfo_t* info,
+             int options) noexcept override;
+  int kill(::pid_t process, int signal_number) noexcept override;
+  int signal_mask(int how, const ::sigset_t* mask,
+                  ::sigset_t* previous) noexcept override;
+  int set_parent_death_signal(int signal_number) noexcept override;
+  int descriptor_flags(int fd) noexcept override;
 
  private:
   /// Atomic, without the lock: write() is called from signal handlers.
@@ -124,7 +155,7 @@ class ScriptedKernel : public Kernel {
   void opened(int fd) noexcept;
   void waited(bool may_sleep, int answer) noexcept;
 
-  static constexpr int kCalls = 15;
+  static constexpr int kCalls = 27;
 
   Kernel& below_;
   Script scripts_[kCalls];

@@ -3,15 +3,16 @@
 // How other threads reach a sleeping loop: reactor/remote_queue.cc and the
 // lines of reactor/event_loop.cc that use it, step by step. FAULTS H1, H2.
 //
-// Two threads post and a signal handler reports signals. The loop's thread runs
-// passes, sleeps and wakes, stands still for a while (an outer loop may wait
+// Two threads post and a signal handler reports signals (in external_work.pml
+// a third thread ends external work). The loop's thread runs passes, sleeps and wakes, stands still for a while (an outer loop may wait
 // for the eventfd meanwhile), runs again, and at some moment closes the queue.
 // One line here is one step that other threads can come between; what stands
 // in an atomic block is one instruction there (a lock, an exchange, a system
 // call). spin tries every order of these steps. In each it must hold that
 //
 //   (1) the loop never sleeps for ever while something waits for it, a post or
-//       a signal, nor does an outer loop (look for `timeout` below),
+//       a signal, nor does an outer loop (look for `timeout` below); and it
+//       never does believing in external work that there is none of any more,
 //   (2) a post is accepted and then runs or is destroyed by close(), exactly
 //       once, or it is refused,
 //   (3) what one thread posts runs in the order posted,
@@ -44,11 +45,14 @@
 // (Draining late loses signals only. A lost write of post() is made good by
 // the look at pending_ in prepare_sleep(): the two are each other's net.)
 
+#ifndef POSTERS
 #define POSTERS 2
 #define POSTS 2    /* by each */
+#define WORKERS 0  /* that end the external work */
 #define SIGNALS 1
 #define OTHERS 1   /* sleeps that a timer or a descriptor ends */
 #define RUNS 2     /* of the loop */
+#endif
 
 // -- RemoteQueue -------------------------------------------------------------
 
@@ -60,6 +64,9 @@ bit sleeping = 1;
 byte eventfd;      /* its counter; more than zero is readable */
 bit eventfd_closed;
 byte wakers;       /* threads that are about to write */
+
+bit external_work = WORKERS;
+bit work_ended;
 
 bit signal_bit;    /* SignalSink::pending */
 
@@ -74,6 +81,8 @@ byte next_of[POSTERS];    /* per thread: the post that is to come next */
 byte finished;            /* threads */
 bit closing;
 bit handler_gone;
+bit running;              /* the loop */
+bit believed_work = WORKERS;    /* what it last read of external_work */
 
 inline write_eventfd() {
   atomic { assert(!eventfd_closed); eventfd++ }   /* (5) */
@@ -168,6 +177,44 @@ proctype poster(byte me) {
   finished++
 }
 
+// -- end_external_work(), of the last one out ----------------------------------
+
+inline announce_end() {
+#ifndef WORK_UNANNOUNCED
+  work_ended = 1
+#else
+  skip
+#endif
+}
+
+#if WORKERS
+proctype worker() {
+  bit wakes;
+  external_work = 0;
+#ifndef WORK_TOO_LATE
+  announce_end();
+#endif
+  LOCK;
+  if
+  :: closed
+  :: else ->
+#ifdef WORK_WAKES_ALWAYS
+    atomic { assert(!somebody_wakes); somebody_wakes = 1 };
+    wakes = 1;
+    wakers++
+#else
+    look_at_sleeping()
+#endif
+  fi;
+#ifdef WORK_TOO_LATE
+  announce_end();
+#endif
+  UNLOCK;
+  wake_and_leave();
+  finished++
+}
+#endif
+
 // -- a signal handler: sets its bit, then wakes, asleep or not ----------------
 
 proctype signal_handler() {
@@ -244,11 +291,15 @@ inline prepare_sleep() {
   atomic { sleeping = 1; somebody_wakes = 0 };
 #else
   atomic { sleeping = 1; somebody_wakes = 0 };
-#ifdef NO_RECHECK
-  may_sleep = 1;
-#else
-  may_sleep = !pending;
+#ifndef WORK_UNSEEN
+  atomic { news = work_ended; work_ended = 0 };   /* exchange */
 #endif
+#ifdef NO_RECHECK
+  may_sleep = !news;
+#else
+  may_sleep = !pending && !news;
+#endif
+  news = 0;
 #endif
   if
   :: may_sleep
@@ -271,6 +322,7 @@ inline collect_signals() {
 }
 
 inline one_pass() {
+  believed_work = external_work;      /* run_until_idle(), for one, asks */
   prepare_sleep();
   if
   :: may_sleep ->
@@ -300,17 +352,19 @@ inline one_pass() {
 }
 
 proctype loop() {
-  bit may_sleep, reported;
+  bit may_sleep, reported, news;
   byte others, runs;
   do
   :: runs < RUNS && !closing ->
     runs++;
+    running = 1;
     sleeping = 0;                               /* slept() */
     do
     :: closing -> break
     :: !closing -> one_pass()
     :: true -> break                            /* stop() */
     od;
+    running = 0;
     prepare_sleep();                            /* left() */
 #ifndef LEAVE_ASLEEP
     if
@@ -337,15 +391,21 @@ init {
   atomic {
     run loop();
     run signal_handler();
-    run poster(0);
-    run poster(1)
+#if WORKERS
+    run worker();
+#endif
+#if POSTERS > 1
+    run poster(1);
+#endif
+    run poster(0)
   };
   do
-  :: finished == POSTERS + 1 -> break
+  :: finished == POSTERS + WORKERS + 1 -> break
   :: timeout ->
     // Only the loop is left, and it sleeps, or nobody runs it.            (1)
-    assert(finished == POSTERS && handler_gone && !closing);
+    assert(finished == POSTERS + WORKERS && handler_gone && !closing);
     assert(empty(incoming) && !pending && !signal_bit);
+    assert(!running || believed_work == external_work);
     closing = 1
   od;
   assert(accepted + refused == POSTERS * POSTS);   /* (2) */

@@ -159,5 +159,38 @@ TEST(RemoteQueueExplorer, EachPostThatRacesCloseRunsDiesOrIsRefused) {
   EXPECT_GT(outcomes[2], 0) << "close() destroyed none";
 }
 
+TEST(RemoteQueueExplorer, NoScheduleHidesTheEndOfExternalWork) {
+  Explorer explorer(preemptions());
+  YieldingKernel kernel(explorer);
+  std::size_t schedules = 0;
+  do {
+    EventLoop loop(LoopOptions().kernel(kernel));
+    const std::shared_ptr<RemoteQueue> remote = loop.remote_queue();
+    remote->begin_external_work();
+    remote->begin_external_work();
+    const auto worker = [&](bool posts) {
+      explorer.yield();
+      if (posts) remote->post([&] { explorer.yield(); });
+      explorer.yield();
+      remote->end_external_work();
+    };
+    // As VirtualTimeLoop::run_until_idle().
+    const auto run = [&] {
+      try {
+        while (remote->external_work() > 0) {
+          explorer.yield();
+          loop.run_once();
+        }
+      } catch (const std::system_error&) {
+        EXPECT_TRUE(explorer.stuck());
+      }
+    };
+    explorer.run({run, [&] { worker(true); }, [&] { worker(false); }});
+    ASSERT_FALSE(explorer.stuck()) << "sleeps on: " << explorer.schedule();
+    ++schedules;
+  } while (explorer.next());
+  EXPECT_GT(schedules, 100u);
+}
+
 }  // namespace
 }  // namespace rondo

@@ -368,16 +368,59 @@ TEST(RemoteQueue, LeavesAWakeUpThatFailedToTheNextPost) {
 
 // -- external work -----------------------------------------------------------
 
-TEST(RemoteQueue, CountsExternalWorkAndWakesTheLoopAtItsEnd) {
+TEST(RemoteQueue, CountsExternalWork) {
   RemoteQueue queue(linux_kernel());
-  queue.slept();
   queue.begin_external_work();
   queue.begin_external_work();
   EXPECT_EQ(queue.external_work(), 2u);
-  EXPECT_FALSE(is_readable(queue.wake_fd()));
   queue.end_external_work();
   EXPECT_EQ(queue.external_work(), 1u);
-  // The loop may sleep in real time because of it.
+}
+
+TEST(RemoteQueue, WakesASleepingLoopForTheLastOneOut) {
+  ScriptedKernel kernel;
+  RemoteQueue queue(kernel);
+  queue.begin_external_work();
+  queue.begin_external_work();
+  EXPECT_TRUE(queue.prepare_sleep());
+  queue.end_external_work();
+  EXPECT_FALSE(is_readable(queue.wake_fd())) << "another one is out";
+  queue.end_external_work();
+  EXPECT_TRUE(is_readable(queue.wake_fd()));
+  EXPECT_EQ(kernel.calls(KernelCall::kWrite), 1u);
+}
+
+TEST(RemoteQueue, WritesNothingForTheLastOneOutWhileTheLoopIsAwake) {
+  ScriptedKernel kernel;
+  RemoteQueue queue(kernel);
+  queue.slept();
+  queue.begin_external_work();
+  queue.end_external_work();
+  EXPECT_EQ(kernel.calls(KernelCall::kWrite), 0u);
+  // But it does not lie down before it has looked once more.
+  EXPECT_FALSE(queue.prepare_sleep());
+  EXPECT_TRUE(queue.prepare_sleep());
+}
+
+TEST(RemoteQueue, WritesOnceForAPostAndTheEndOfItsWork) {
+  ScriptedKernel kernel;
+  RemoteQueue queue(kernel);
+  queue.begin_external_work();
+  EXPECT_TRUE(queue.prepare_sleep());
+  queue.post([] {});
+  queue.end_external_work();
+  EXPECT_EQ(kernel.calls(KernelCall::kWrite), 1u);
+}
+
+TEST(RemoteQueue, LeavesAWakeUpThatFailedForTheLastOneOutToTheNextPost) {
+  ScriptedKernel kernel;
+  RemoteQueue queue(kernel);
+  queue.begin_external_work();
+  EXPECT_TRUE(queue.prepare_sleep());
+  kernel.fail(KernelCall::kWrite, EIO);
+  queue.end_external_work();
+  EXPECT_FALSE(is_readable(queue.wake_fd()));
+  EXPECT_TRUE(queue.post([] {}));
   EXPECT_TRUE(is_readable(queue.wake_fd()));
 }
 

@@ -102,6 +102,47 @@ class ShadowKernel : public Kernel {
   void yield() noexcept override;
   int thread_create(::pthread_t* thread, void* (*start)(void*),
                     void* argument) noexcept override;
+  int poll(::pollfd* descriptors, std::size_t count,
+           int timeout_ms) noexcept override {
+    return below_.poll(descriptors, count, timeout_ms);
+  }
+  int socketpair(int* both) noexcept override {
+    return below_.socketpair(both);
+  }
+  ssize_t recv(int fd, void* buffer, std::size_t size,
+               int flags) noexcept override {
+    return below_.recv(fd, buffer, size, flags);
+  }
+  ssize_t send(int fd, const void* data, std::size_t size,
+               int flags) noexcept override {
+    return below_.send(fd, data, size, flags);
+  }
+  ::pid_t fork() noexcept override { return below_.fork(); }
+  ::pid_t getpid() noexcept override { return below_.getpid(); }
+  ::pid_t getppid() noexcept override { return below_.getppid(); }
+  int pidfd_open(::pid_t process) noexcept override {
+    return below_.pidfd_open(process);
+  }
+  int pidfd_send_signal(int process_fd, int signal_number) noexcept override {
+    return below_.pidfd_send_signal(process_fd, signal_number);
+  }
+  int waitid(int id_type, ::id_t id, ::siginfo_t* info,
+             int options) noexcept override {
+    return below_.waitid(id_type, id, info, options);
+  }
+  int kill(::pid_t process, int signal_number) noexcept override {
+    return below_.kill(process, signal_number);
+  }
+  int signal_mask(int how, const ::sigset_t* mask,
+                  ::sigset_t* previous) noexcept override {
+    return below_.signal_mask(how, mask, previous);
+  }
+  int set_parent_death_signal(int signal_number) noexcept override {
+    return below_.set_parent_death_signal(signal_number);
+  }
+  int descriptor_flags(int fd) noexcept override {
+    return below_.descriptor_flags(fd);
+  }
 
  private:
   /// An epoll descriptor and the set that it names.
