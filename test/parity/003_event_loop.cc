@@ -1,28 +1,30 @@
 // SPDX-License-Identifier: MIT
-// shows: a main function that is run until it is complete, then loop.close()
-#include "reactor/event_loop.h"
-#include "test/parity/by_callbacks.h"
+// shows: run_until_complete on a main coroutine that awaits another, then
+//   loop.close()
+#include "futures/coro/coro.h"
+#include "futures/run.h"
+#include "futures/sleep.h"
 #include "test/parity/python_words.h"
 
 using python::print;
-using rondo::Callback;
+using rondo::Coro;
 using rondo::EventLoop;
+using rondo::run_until_complete;
+using rondo::sleep;
 
-static void my_coroutine(EventLoop& loop, Callback then) {
+static Coro<> my_coroutine() {
   print("Coroutine started");
-  by_callbacks::sleep(loop, 1, [then = std::move(then)]() mutable {
-    print("Coroutine finished");
-    then();
-  });
+  co_await sleep(1);
+  print("Coroutine finished");
 }
+
+static Coro<> main_function() { co_await my_coroutine(); }
 
 int main() {
   // The loop.
   EventLoop loop;
-  // Runs the main function.
-  by_callbacks::run(loop, [&loop] {
-    my_coroutine(loop, [&loop] { by_callbacks::finish(loop); });
-  });
+  // Runs the main coroutine.
+  run_until_complete(loop, main_function());
   // Closes the loop.
   loop.close();
 }

@@ -1,31 +1,28 @@
 // SPDX-License-Identifier: MIT
-// shows: running on a new loop, twice; stop and close of a loop that never ran
-#include "reactor/event_loop.h"
-#include "test/parity/by_callbacks.h"
+// shows: run_until_complete on a new loop, run(), stop and close of a loop that
+//   never ran
+#include "futures/coro/coro.h"
+#include "futures/run.h"
+#include "futures/sleep.h"
 #include "test/parity/python_words.h"
 
 using python::print;
-using rondo::Delay;
-using rondo::EventLoop;
+using rondo::Coro;
 using rondo::new_event_loop;
+using rondo::run_until_complete;
 
-static void sleep(EventLoop& loop, Delay second) {
-  by_callbacks::sleep(loop, second, [&loop] {
-    print("sleep() done");
-    by_callbacks::finish(loop);
-  });
+static Coro<> sleep(int second) {
+  co_await rondo::sleep(second);
+  print("sleep() done");
 }
 
 int main() {
-  // Start, case 1: a loop that stays open.
+  // Start, case 1.
   auto loop = new_event_loop();
-  by_callbacks::run(*loop, [&loop] { sleep(*loop, 1); });
+  run_until_complete(*loop, sleep(1));
 
-  // Start, case 2: a loop of its own, closed at its end, as asyncio.run().
-  {
-    EventLoop own;
-    by_callbacks::run(own, [&own] { sleep(own, 1); });
-  }
+  // Start, case 2.
+  rondo::run(sleep(1));
 
   // Stop.
   loop = new_event_loop();

@@ -7,11 +7,15 @@ rondo. test/parity/expected/NAME.txt is what CPython did with the original:
 
     program: ...
     exit status: 0
+    compile time: LINE          (a line of stdout that ours cannot have)
+    ours: LINE => OURS          (a line of stdout, and what it is in ours)
     --- stdout
-    every line of stdout
+    every line of stdout, as CPython wrote it
     --- stderr                  (and other sections: for people, not compared)
 
-names.txt lists the texts that we mean to be different (`python => ours`).
+Each LINE of the header must stand in stdout, and is looked for from its first
+line on; README.md says what they mean. names.txt lists the texts that we mean
+to be different (`python => ours`).
 """
 import os
 import re
@@ -20,6 +24,10 @@ import sys
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.dirname(HERE))
 import checking
+
+
+class BadTranscript(Exception):
+    """A transcript that contradicts itself."""
 
 
 def small_time(match):
@@ -38,6 +46,10 @@ RULES = [
     (r'\bfd=\d+', 'fd=<fd>'),
     (r"(\('(?:127\.0\.0\.1|0\.0\.0\.0)', )[2-6]\d{4}\)", r'\1<port>)'),
     (r'(ThreadPoolExecutor|asyncio)-\d+_(\d+)', r'\1-<n>_\2'),
+    # The library's own texts name an exception as C++ does.
+    (r'\bstd::invalid_argument\(', 'ValueError('),
+    (r'\bstd::out_of_range\(', 'KeyError('),
+    (r'\brondo::(\w+Error|Queue\w+)\(', r'\1('),
 ]
 
 
@@ -61,11 +73,9 @@ def normalise(text):
 
 
 def read_names():
+    """names.txt as (python, ours) pairs."""
     names = []
-    path = os.path.join(HERE, 'names.txt')
-    if not os.path.exists(path):
-        return names
-    with open(path, encoding='utf-8') as file:
+    with open(os.path.join(HERE, 'names.txt'), encoding='utf-8') as file:
         for line in map(str.rstrip, file):
             if line and not line.startswith('#'):
                 python, ours = line.split(' => ', 1)
@@ -73,14 +83,35 @@ def read_names():
     return names
 
 
+def apply_header(header, lines):
+    """What ours prints: `lines`, as the header changes them, and the status."""
+    status = None
+    lines = [(line, False) for line in lines]  # (text, whether it is ours)
+    for entry in header:
+        key, _, value = entry.partition(': ')
+        if key == 'exit status':
+            status = int(value)
+        elif key in ('compile time', 'ours'):
+            python, _, ours = value.partition(' => ')
+            if (python, False) not in lines:
+                raise BadTranscript(f'no such line of stdout: {entry}')
+            at = lines.index((python, False))
+            lines[at:at + 1] = [(ours, True)] if key == 'ours' else []
+        elif key not in ('program', 'run as'):
+            raise BadTranscript(f'no such header: {entry}')
+    if status is None:
+        raise BadTranscript('no exit status')
+    return status, [text for text, _ in lines]
+
+
 def read_transcript(path, names):
     """What must come out: (exit status, stdout)."""
     with open(path, encoding='utf-8') as file:
         text = file.read()
-    status = int(re.search(r'(?m)^exit status: (-?\d+)$', text).group(1))
-    stdout = re.search(
-        r'(?ms)^--- stdout\n(.*?)(?=^--- (?:stderr|both streams|order:)|\Z)', text)
-    expected = stdout.group(1) if stdout else ''
+    header, _, rest = text.partition('--- stdout\n')
+    stdout = re.split(r'(?m)^--- (?:stderr|both streams|order:)', rest)[0]
+    status, lines = apply_header(header.splitlines(), stdout.splitlines())
+    expected = ''.join(line + '\n' for line in lines)
     for python, ours in names:
         expected = expected.replace(python, ours)
     return status, normalise(expected)
@@ -88,10 +119,15 @@ def read_transcript(path, names):
 
 def problem_of(twin):
     program, transcript, names = twin
-    if not os.path.exists(transcript):
-        return [f'{os.path.relpath(transcript)} is missing']
-    want_status, want = read_transcript(transcript, names)
-    status, out, err = checking.run([program])
+    for path in (transcript, program):
+        if not os.path.exists(path):
+            return [f'{os.path.relpath(path)} is missing']
+    try:
+        want_status, want = read_transcript(transcript, names)
+    except BadTranscript as error:
+        return [f'{os.path.relpath(transcript)}: {error}']
+    # As the originals, which find data/ beside them.
+    status, out, err = checking.run([os.path.abspath(program)], cwd=HERE)
     out = normalise(out)
     problem = []
     if out != want:
@@ -105,12 +141,19 @@ def problem_of(twin):
     return problem
 
 
+def names_in(directory, suffix):
+    return {name[:-len(suffix)] for name in os.listdir(directory)
+            if name.endswith(suffix)}
+
+
 def main(build):
     names = read_names()
-    twins = sorted(f[:-3] for f in os.listdir(HERE) if f.endswith('.cc'))
+    expected = os.path.join(HERE, 'expected')
+    # A transcript without a twin is a missing program, too.
+    twins = sorted(names_in(HERE, '.cc') | names_in(expected, '.txt'))
     cases = [(f'parity {name}',
               (os.path.join(build, 'parity', name),
-               os.path.join(HERE, 'expected', name + '.txt'), names))
+               os.path.join(expected, name + '.txt'), names))
              for name in twins]
     status = checking.check_all(cases, problem_of)
     print(f'# {len(twins)} twins')

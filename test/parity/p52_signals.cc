@@ -10,20 +10,22 @@
 #include <thread>
 #include <vector>
 
-#include "reactor/event_loop.h"
+#include "futures/coro/coro.h"
+#include "futures/run.h"
+#include "futures/sleep.h"
 #include "reactor/partial.h"
-#include "test/parity/by_callbacks.h"
 #include "test/parity/python_words.h"
 
 using namespace std::chrono_literals;
 using python::print;
 using rondo::call;
+using rondo::Coro;
+using rondo::create_future;
 using rondo::EventLoop;
-using rondo::TimePoint;
+using rondo::get_running_loop;
+using rondo::sleep;
 
-static EventLoop loop;
 static std::vector<std::string> got;
-static std::thread timer;
 
 static void append(const char* text) { got.push_back(text); }
 
@@ -33,10 +35,31 @@ static bool has_default_action(int signal_number) {
   return action.sa_handler == SIG_DFL;
 }
 
-// main() of the original, cut at each of its awaits.
-
-static void woken(TimePoint t0) {
-  print("woken by a signal", python::tenths(loop.time() - t0), "s");
+static Coro<> main_function() {
+  EventLoop& loop = get_running_loop();
+  loop.add_signal_handler(SIGUSR1, [] { got.push_back("usr1"); });
+  loop.add_signal_handler(SIGUSR2, call(append, "usr2"));
+  ::kill(::getpid(), SIGUSR1);
+  std::this_thread::sleep_for(20ms);
+  print("not yet while a callback blocks the loop:", got);
+  co_await sleep(0.02);
+  print("afterwards:", got);
+  loop.call_soon(call(append, "call_soon before the signal"));
+  ::kill(::getpid(), SIGUSR2);
+  loop.call_soon(call(append, "call_soon after the signal"));
+  co_await sleep(0.02);
+  print(got);
+  const auto t0 = loop.time();
+  auto fut = create_future<std::string>(loop);
+  loop.add_signal_handler(SIGUSR1,
+                          [fut] { fut.set_result("woken by a signal"); });
+  std::thread timer([] {
+    std::this_thread::sleep_for(100ms);
+    ::kill(::getpid(), SIGUSR1);
+  });
+  const auto woken = co_await fut;
+  print(woken, python::tenths(loop.time() - t0), "s");
+  timer.join();
   // One after the other: C++ leaves the order of arguments open.
   const bool first = loop.remove_signal_handler(SIGUSR1);
   const bool second = loop.remove_signal_handler(SIGUSR1);
@@ -49,39 +72,14 @@ static void woken(TimePoint t0) {
       print(python::Error());
     }
   }
-  by_callbacks::finish(loop);
 }
 
-static void after_usr2() {
-  print(got);
-  const TimePoint t0 = loop.time();
-  // Sets a future's result; its waiter goes on in the next pass.
-  loop.add_signal_handler(SIGUSR1, [t0] { loop.call_soon(call(woken, t0)); });
-  timer = std::thread([] {
-    std::this_thread::sleep_for(100ms);
-    ::kill(::getpid(), SIGUSR1);
-  });
-}
+// add_signal_handler(SIGUSR1, co) is no program.
+[[maybe_unused]] static Coro<> co() { co_return; }
+template <class F>
+concept IsSignalHandler = requires(EventLoop& loop, F function) {
+  loop.add_signal_handler(SIGUSR1, function);
+};
+static_assert(IsSignalHandler<void (*)()> && !IsSignalHandler<decltype(&co)>);
 
-static void after_usr1() {
-  print("afterwards:", got);
-  loop.call_soon(call(append, "call_soon before the signal"));
-  ::kill(::getpid(), SIGUSR2);
-  loop.call_soon(call(append, "call_soon after the signal"));
-  by_callbacks::sleep(loop, 0.02, after_usr2);
-}
-
-static void main_function() {
-  loop.add_signal_handler(SIGUSR1, [] { got.push_back("usr1"); });
-  loop.add_signal_handler(SIGUSR2, call(append, "usr2"));
-  ::kill(::getpid(), SIGUSR1);
-  std::this_thread::sleep_for(20ms);
-  print("not yet while a callback blocks the loop:", got);
-  by_callbacks::sleep(loop, 0.02, after_usr1);
-}
-
-int main() {
-  by_callbacks::run(loop, main_function);
-  loop.close();
-  timer.join();
-}
+int main() { rondo::run(main_function()); }

@@ -9,20 +9,19 @@
 #include <cstdio>
 #include <string>
 
-#include "reactor/event_loop.h"
+#include "futures/coro/coro.h"
+#include "futures/run.h"
+#include "futures/sleep.h"
 #include "reactor/partial.h"
-#include "test/parity/by_callbacks.h"
 #include "test/parity/python_words.h"
 
 using python::Bytes;
 using python::print;
 using rondo::call;
+using rondo::Coro;
 using rondo::EventLoop;
-
-static EventLoop loop;
-static int r, w;
-static int n = 0;
-static int m = 0;
+using rondo::get_running_loop;
+using rondo::sleep;
 
 static Bytes read_bytes(int fd, std::size_t size) {
   std::string data(size, '\0');
@@ -31,21 +30,48 @@ static Bytes read_bytes(int fd, std::size_t size) {
   return Bytes(data);
 }
 
-static void ready(const char* name) {
-  n += 1;
-  if (n == 5) {
-    print(name, "called 5 times without reading; now reads", read_bytes(r, 10));
-  }
-}
+static Coro<> main_function() {
+  EventLoop& loop = get_running_loop();
+  int ends[2];
+  if (::pipe(ends) != 0) throw rondo::RuntimeError("there is no pipe");
+  const int r = ends[0];
+  const int w = ends[1];
+  ::fcntl(r, F_SETFL, O_NONBLOCK);
+  int n = 0;
 
-static void writable() {
-  m += 1;
-  if (m == 3) loop.remove_writer(w);
-}
+  const auto ready = [&](const char* name) {
+    n += 1;
+    if (n == 5) {
+      print(name, "called 5 times without reading; now reads",
+            read_bytes(r, 10));
+    }
+  };
+  loop.add_reader(r, call(ready, "first callback"));
+  loop.add_reader(r, call(ready, "second callback"));
+  co_await sleep(0.02);
+  print("not called while there is nothing:", n);
+  if (::write(w, "abc", 3) != 3) throw rondo::RuntimeError("it is broken");
+  co_await sleep(0.02);
+  print("calls in all:", n);
+  const bool first = loop.remove_reader(r);
+  const bool second = loop.remove_reader(r);
+  print("remove_reader", first, second);
+  int m = 0;
 
-// main() of the original, cut at each of its awaits.
-
-static void after_eof() {
+  const auto writable = [&] {
+    m += 1;
+    if (m == 3) loop.remove_writer(w);
+  };
+  loop.add_writer(w, writable);
+  co_await sleep(0.02);
+  print("writer calls until removed:", m);
+  n = 5;
+  loop.add_reader(r, [&loop, r] {
+    print("reader sees EOF:", read_bytes(r, 10));
+    loop.remove_reader(r);
+  });
+  ::close(w);
+  co_await sleep(0.02);
   ::close(r);
   std::FILE* f = std::tmpfile();
   try {
@@ -59,44 +85,6 @@ static void after_eof() {
   } catch (...) {
     print(python::Error());
   }
-  by_callbacks::finish(loop);
 }
 
-static void after_writing() {
-  print("writer calls until removed:", m);
-  n = 5;
-  loop.add_reader(r, [] {
-    print("reader sees EOF:", read_bytes(r, 10));
-    loop.remove_reader(r);
-  });
-  ::close(w);
-  by_callbacks::sleep(loop, 0.02, after_eof);
-}
-
-static void after_reading() {
-  print("calls in all:", n);
-  const bool first = loop.remove_reader(r);
-  const bool second = loop.remove_reader(r);
-  print("remove_reader", first, second);
-  loop.add_writer(w, writable);
-  by_callbacks::sleep(loop, 0.02, after_writing);
-}
-
-static void after_nothing() {
-  print("not called while there is nothing:", n);
-  if (::write(w, "abc", 3) != 3) print("the pipe is broken");
-  by_callbacks::sleep(loop, 0.02, after_reading);
-}
-
-static void main_function() {
-  int ends[2];
-  if (::pipe(ends) != 0) return print("there is no pipe");
-  r = ends[0];
-  w = ends[1];
-  ::fcntl(r, F_SETFL, O_NONBLOCK);
-  loop.add_reader(r, call(ready, "first callback"));
-  loop.add_reader(r, call(ready, "second callback"));
-  by_callbacks::sleep(loop, 0.02, after_nothing);
-}
-
-int main() { by_callbacks::run(loop, main_function); }
+int main() { rondo::run(main_function()); }

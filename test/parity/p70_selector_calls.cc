@@ -7,16 +7,23 @@
 #include <thread>
 #include <vector>
 
-#include "reactor/event_loop.h"
+#include "futures/coro/coro.h"
+#include "futures/run.h"
+#include "futures/sleep.h"
 #include "reactor/loop_observer.h"
-#include "test/parity/by_callbacks.h"
 #include "test/parity/python_words.h"
 
 using namespace std::chrono_literals;
 using python::print;
+using rondo::Coro;
+using rondo::create_future;
 using rondo::Duration;
 using rondo::EventLoop;
+using rondo::Future;
+using rondo::get_running_loop;
 using rondo::LoopObserver;
+using rondo::run_until_complete;
+using rondo::sleep;
 
 /// The original puts itself in the selector's place.
 class Spy : public LoopObserver {
@@ -27,7 +34,6 @@ class Spy : public LoopObserver {
   std::vector<Duration> calls;
 };
 
-static EventLoop loop;
 static Spy spy;
 
 /// A list of timeouts: those that are a time in quotes if `quoted`.
@@ -47,53 +53,53 @@ static std::string list(bool quoted) {
   return text + "]";
 }
 
-static void main_function() {
-  by_callbacks::sleep(loop, 0.5, [] { by_callbacks::finish(loop); });
-}
+static Coro<> main_function() { co_await sleep(0.5); }
 
-static void idle(std::thread& timer) {
-  timer = std::thread([] {
+static Coro<> idle(std::thread& timer) {
+  EventLoop& loop = get_running_loop();
+  auto f = create_future<void>(loop);
+  // By reference: only the loop's thread may copy and drop handles of futures.
+  timer = std::thread([&loop, &f] {
     std::this_thread::sleep_for(300ms);
-    // Sets a future's result; its waiter goes on in the next pass.
-    loop.call_soon_threadsafe(
-        [] { loop.call_soon([] { by_callbacks::finish(loop); }); });
+    loop.call_soon_threadsafe([&f] { f.set_result(); });
   });
+  co_await f;
 }
 
-/// sleep(0) is the next pass.
-static void busy(int times) {
-  if (times == 0) return by_callbacks::finish(loop);
-  loop.call_soon([times] { busy(times - 1); });
+static Coro<> busy() {
+  for (int i = 0; i < 3; ++i) co_await sleep(0);
 }
 
-static void long_timer() {
+static Coro<> long_timer(Future<void> f) {
+  EventLoop& loop = get_running_loop();
   auto h = loop.call_later(1'000'000, print);
   auto t = loop.call_later(0.05, [] {});
   t.cancel();
-  by_callbacks::sleep(loop, 0.1, [h]() mutable {
-    h.cancel();
-    by_callbacks::finish(loop);
-  });
+  loop.call_later(0.1, [f] { f.set_result(); });
+  co_await f;
+  h.cancel();
 }
 
 int main() {
+  EventLoop loop;
   loop.add_observer(spy);
-  by_callbacks::run(loop, main_function);
+  run_until_complete(loop, main_function());
   print("calls of select for one sleep(0.5):", spy.calls.size());
   print(list(true));
   spy.calls.clear();
 
   std::thread timer;
-  by_callbacks::run(loop, [&timer] { idle(timer); });
+  run_until_complete(loop, idle(timer));
   timer.join();
   print("waiting 0.3 s for a thread:", list(false));
   spy.calls.clear();
 
-  by_callbacks::run(loop, [] { busy(3); });
+  run_until_complete(loop, busy());
   print("three times sleep(0):", list(false));
   spy.calls.clear();
 
-  by_callbacks::run(loop, long_timer);
+  auto f = create_future<void>(loop);
+  run_until_complete(loop, long_timer(f));
   print("a cancelled timer at the head of the heap does not wake the loop:",
         list(true));
   loop.close();

@@ -7,36 +7,54 @@
 #include <thread>
 #include <vector>
 
-#include "reactor/event_loop.h"
+#include "futures/coro/coro.h"
+#include "futures/run.h"
+#include "futures/sleep.h"
 #include "reactor/loop_options.h"
-#include "test/parity/by_callbacks.h"
 #include "test/parity/python_words.h"
 
 using namespace std::chrono_literals;
 using python::print;
+using rondo::Coro;
+using rondo::create_task;
 using rondo::EventLoop;
 using rondo::get_running_loop;
 using rondo::LoopOptions;
+using rondo::RuntimeError;
+using rondo::sleep;
+using rondo::TaskOptions;
 
-// loop.call_soon(5) is no program; an empty function is the nearest to it.
+// Neither loop.call_soon(slow) nor loop.call_soon(5) is a program; an empty
+// function is the nearest to the latter.
 template <class T>
 concept IsCallback =
     requires(EventLoop& loop, T value) { loop.call_soon(value); };
 static_assert(IsCallback<void (*)()> && !IsCallback<int>);
 static constexpr void (*not_callable)() = nullptr;
 
-static void slow() { std::this_thread::sleep_for(150ms); }
+static Coro<> slow() {
+  std::this_thread::sleep_for(150ms);
+  co_return;
+}
 
-static void after_slow() {
+static_assert(!IsCallback<decltype(&slow)>);
+
+static Coro<> main_function() {
   EventLoop& loop = get_running_loop();
+  print("debug", loop.get_debug(), "slow_callback_duration",
+        std::chrono::duration<double>(loop.slow_callback_duration()).count());
+  auto named = create_task(slow(), TaskOptions().name("slow task"));
+  co_await named;
   std::vector<std::string> err;
-  std::thread th([&] {
+
+  const auto other = [&] {
     try {
       loop.call_soon(print);
-    } catch (const rondo::RuntimeError& e) {
+    } catch (const RuntimeError& e) {
       err.push_back(e.what());
     }
-  });
+  };
+  std::thread th(other);
   th.join();
   print("RuntimeError:", err.at(0));
   try {
@@ -44,33 +62,19 @@ static void after_slow() {
   } catch (...) {
     print(python::Error());
   }
-  by_callbacks::finish(loop);
 }
 
-static void main_function() {
-  EventLoop& loop = get_running_loop();
-  print("debug", loop.get_debug(), "slow_callback_duration",
-        std::chrono::duration<double>(loop.slow_callback_duration()).count());
-  loop.call_soon(slow);
-  loop.call_soon(after_slow);
-}
-
-static void plain() {
+static Coro<> plain() {
   EventLoop& loop = get_running_loop();
   try {
     loop.call_soon(not_callable);
   } catch (...) {
     print("without debug a non-callable is refused as well");
   }
-  by_callbacks::finish(loop);
+  co_await sleep(0);
 }
 
 int main() {
-  {
-    EventLoop loop(LoopOptions().debug(true));
-    by_callbacks::run(loop, main_function);
-    loop.close();
-  }
-  EventLoop loop;
-  by_callbacks::run(loop, plain);
+  rondo::run(main_function(), LoopOptions().debug(true));
+  rondo::run(plain());
 }

@@ -11,16 +11,22 @@
 #include <thread>
 #include <vector>
 
-#include "reactor/event_loop.h"
+#include "futures/coro/coro.h"
+#include "futures/gather.h"
+#include "futures/run.h"
+#include "futures/sleep.h"
 #include "reactor/loop_observer.h"
-#include "test/parity/by_callbacks.h"
 #include "test/parity/python_words.h"
 
 using namespace std::chrono_literals;
 using python::print;
+using rondo::Coro;
 using rondo::Duration;
 using rondo::EventLoop;
+using rondo::gather;
+using rondo::get_running_loop;
 using rondo::LoopObserver;
+using rondo::sleep;
 
 /// The original puts itself in the selector's place.
 class Spy : public LoopObserver {
@@ -33,64 +39,50 @@ struct Woken {
   int in_pass;
   bool in_time;
 };
+using Out = std::vector<Woken>;
 
-static EventLoop loop;
 static Spy spy;
-static std::vector<Woken> out;
 
-static int passes_seen() {
+static std::size_t passes_seen(const Out& out) {
   std::set<int> passes;
   for (const Woken& woken : out) passes.insert(woken.in_pass);
-  return static_cast<int>(passes.size());
+  return passes.size();
 }
 
-/// gather(): `then` runs when the third of them has ended.
-static void sleeper(Duration d, void (*then)()) {
+static Coro<> sleeper(Duration d, Out& out) {
+  EventLoop& loop = get_running_loop();
   const auto t0 = loop.time();
-  by_callbacks::sleep(loop, d, [t0, d, then] {
-    out.push_back({spy.n, loop.time() - t0 >= d});
-    if (out.size() == 3) loop.call_soon(then);
-  });
+  co_await sleep(d);
+  out.push_back({spy.n, loop.time() - t0 >= d});
 }
 
-static void late(int i) {
+static Coro<> late(int i, Out& out) {
   // Pushes the next deadline 4 ms back.
   if (i > 0) std::this_thread::sleep_for(4ms);
-  sleeper(50ms, [] {
-    print("deadlines 4 ms apart end in different iterations:", passes_seen());
-    by_callbacks::finish(loop);
-  });
+  co_await sleeper(50ms, out);
 }
 
-static int rounds = 0;
-static int together = 0;
-static int early = 0;
+static Coro<> main_function() {
+  get_running_loop().add_observer(spy);
 
-static void next_round() {
-  if (rounds++ < 50) {
-    out.clear();
-    for (int i = 0; i < 3; ++i) {
-      loop.call_soon([] {
-        sleeper(10ms, [] {
-          together += passes_seen() == 1;
-          early += static_cast<int>(std::count_if(
-              out.begin(), out.end(), [](Woken w) { return !w.in_time; }));
-          next_round();
-        });
-      });
-    }
-    return;
+  int together = 0;
+  int early = 0;
+  for (int round = 0; round < 50; ++round) {
+    Out out;
+    co_await gather(sleeper(10ms, out), sleeper(10ms, out), sleeper(10ms, out));
+    together += passes_seen(out) == 1;
+    early += static_cast<int>(std::count_if(
+        out.begin(), out.end(), [](Woken w) { return !w.in_time; }));
   }
   print(
       "three sleeps of 10 ms begun in one iteration end in one iteration, in "
       "45 of 50 rounds or more:",
       together >= 45);
   print("woken early:", early);
-  out.clear();
-  for (int i = 0; i < 3; ++i) loop.call_soon([i] { late(i); });
+
+  Out out;
+  co_await gather(late(0, out), late(1, out), late(2, out));
+  print("deadlines 4 ms apart end in different iterations:", passes_seen(out));
 }
 
-int main() {
-  loop.add_observer(spy);
-  by_callbacks::run(loop, next_round);
-}
+int main() { rondo::run(main_function()); }
