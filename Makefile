@@ -7,6 +7,7 @@
 #   LAYER/examples/NAME.cc     one program each
 #   test/LAYER/**/*_test.cc    one test binary per layer, with test/support/*.cc
 #   test/parity/NAME.cc        one program each, compared with what CPython did
+#   test/fuzz/*.cc             two programs, see test/fuzz/README.md
 #   test/*/check.*             further checks, started by test/run
 #   bench/NAME.cc              one program each
 # A parity or bench program that needs a package says so in a comment line of
@@ -42,7 +43,8 @@ ifeq ($(MODE),)
 $(error BUILD=$(BUILD) is none of: release debug asan tsan coverage)
 endif
 
-DIR := build/$(BUILD)-$(notdir $(CXX))
+# WITHOUT_CORO=1 leaves out futures/coro/ and whatever needs it.
+DIR := build/$(BUILD)-$(notdir $(CXX))$(if $(WITHOUT_CORO),-without-coro)
 
 # clang's -Wconversion has -Wsign-conversion in it, g++'s has not: neither.
 WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wconversion \
@@ -70,15 +72,23 @@ links_libs   = $(if $(call links,$(1)),$(shell pkg-config --libs $(call links,$(
 # ---- What there is ---------------------------------------------------------
 
 LAYERS := reactor futures net
-find    = $(sort $(shell find $(1) 2>/dev/null))
+find    = $(call without_coro,$(sort $(shell find $(1) 2>/dev/null)))
+ifdef WITHOUT_CORO
+CPPFLAGS += -DRONDO_WITHOUT_CORO
+# Neither what lies there or says so in its name, nor what includes it.
+without_coro = $(shell echo $(filter-out %_coro_test.cc,$(1)) | tr ' ' '\n' | grep -v /coro/ | xargs -r grep -L '"futures/coro/')
+else
+without_coro = $(1)
+endif
 
 ALL_SRC     := $(call find,$(LAYERS) -name '*.cc')
 LIB_SRC     := $(foreach f,$(ALL_SRC),$(if $(findstring /examples/,$f),,$f))
 HEADERS     := $(call find,$(LAYERS) -name '*.h' -not -path '*/examples/*')
-EXAMPLE_SRC := $(foreach l,$(LAYERS),$(wildcard $l/examples/*.cc))
-SUPPORT_SRC := $(wildcard test/support/*.cc)
-PARITY_SRC  := $(wildcard test/parity/*.cc)
+EXAMPLE_SRC := $(call without_coro,$(foreach l,$(LAYERS),$(wildcard $l/examples/*.cc)))
+SUPPORT_SRC := $(call without_coro,$(wildcard test/support/*.cc))
+PARITY_SRC  := $(if $(WITHOUT_CORO),,$(wildcard test/parity/*.cc))
 BENCH_SRC   := $(wildcard bench/*.cc)
+FUZZ_SRC    := $(if $(WITHOUT_CORO),,$(filter-out %/generate.cc,$(wildcard test/fuzz/*.cc)))
 tests_of     = $(call find,test/$(1) -name '*_test.cc')
 TEST_SRC    := $(foreach l,$(LAYERS),$(call tests_of,$l)) $(SUPPORT_SRC)
 
@@ -92,14 +102,16 @@ VERSION    := $(SOVERSION).$(call version,MINOR).$(call version,PATCH)
 ARCHIVE := $(DIR)/librondo.a
 SHARED  := $(DIR)/librondo.so
 EXAMPLES := $(foreach f,$(EXAMPLE_SRC),$(DIR)/examples/$(subst /examples/,/,$(f:.cc=)))
-TESTS    := $(foreach l,$(LAYERS),$(if $(call tests_of,$l),$(DIR)/test/$l_tests))
+TESTED   := $(if $(WITHOUT_CORO),futures,$(LAYERS))
+TESTS    := $(foreach l,$(TESTED),$(if $(call tests_of,$l),$(DIR)/test/$l_tests))
 PARITY   := $(PARITY_SRC:test/parity/%.cc=$(DIR)/parity/%)
 BENCHES  := $(BENCH_SRC:bench/%.cc=$(DIR)/bench/%)
+FUZZ     := $(if $(FUZZ_SRC),$(DIR)/fuzz/interpreter $(DIR)/fuzz/generate)
 
 # ---- Targets for people ----------------------------------------------------
 
-.PHONY: all run test check check-asan check-tsan check-clang check-debug lint \
-        format coverage bench install consumer-test clean help FORCE
+.PHONY: all run test check check-asan check-tsan check-clang check-debug \
+        check-no-coro lint format coverage bench install consumer-test clean help FORCE
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -114,7 +126,7 @@ run:  ## set up, build and start the showcase on 127.0.0.1 (PORT=8888)
 	@exec $(DIR)/examples/reactor/http_callbacks $(PORT)
 
 # Everything in the plain build (empty); in the others what they may change.
-KINDS := $(if $(filter release-g++%,$(BUILD)-$(notdir $(CXX))),,unit examples parity)
+KINDS := $(if $(WITHOUT_CORO),unit,$(if $(filter release-g++%,$(BUILD)-$(notdir $(CXX))),,unit examples parity fuzz))
 test:  ## set up, build and run everything that must hold (KINDS= to choose)
 	@.ci/setup test
 	@$(MAKE) --no-print-directory tests
@@ -131,8 +143,11 @@ check-clang:  ## the tests as clang builds them
 check-debug:  ## the tests without optimisation
 	@$(MAKE) --no-print-directory test BUILD=debug
 
-CHECKS := check-asan check-tsan check-clang lint
-check:  ## all of: check-asan check-tsan check-clang lint
+check-no-coro:  ## reactor and futures without futures/coro/
+	@$(MAKE) --no-print-directory test WITHOUT_CORO=1
+
+CHECKS := check-asan check-tsan check-clang check-no-coro lint
+check:  ## all of: check-asan check-tsan check-clang check-no-coro lint
 	@.ci/setup check
 	@failed=; for check in $(CHECKS); do \
 	   echo "== $$check"; start=$$(date +%s); \
@@ -151,7 +166,7 @@ format:  ## rewrite our sources as .clang-format says
 	@clang-format-19 -i $(FORMATTED)
 
 # Every line of a layer listed here is run by its tests, and most branches.
-COVERED       ?= reactor
+COVERED       ?= reactor futures
 LINES_MIN     ?= 100
 BRANCHES_MIN  ?= 95
 coverage:  ## lines and branches that unit tests and examples reach (clang)
@@ -178,7 +193,7 @@ help:  ## this list
 # ---- Targets for the recipes above -----------------------------------------
 
 .PHONY: tests benches lint-all lint-format lint-rules
-tests: $(TESTS) $(EXAMPLES) $(PARITY)
+tests: $(TESTS) $(EXAMPLES) $(PARITY) $(FUZZ)
 benches: $(BENCHES)
 
 FORMATTED := $(ALL_SRC) $(call find,$(LAYERS) -name '*.h') \
@@ -238,6 +253,14 @@ $(foreach f,$(EXAMPLE_SRC),$(eval $(call program,$(DIR)/examples/$(subst /exampl
 $(foreach f,$(PARITY_SRC),$(eval $(call program,$(f:test/parity/%.cc=$(DIR)/parity/%),$f)))
 $(foreach f,$(BENCH_SRC),$(eval $(call program,$(f:bench/%.cc=$(DIR)/bench/%),$f)))
 
+# The fuzzer: what makes random programs, and what runs them on the library.
+$(DIR)/fuzz/generate: $(call obj,test/fuzz/generate.cc)
+	$(call say,link $@)
+	$(Q)$(LINK) -o $@ $^
+$(DIR)/fuzz/interpreter: $(call obj,$(FUZZ_SRC)) $(ARCHIVE)
+	$(call say,link $@)
+	$(Q)$(LINK) -o $@ $^ $(LIBS)
+
 # $(call test_binary,LAYER): all tests of a layer in one program.
 define test_binary
 $(DIR)/test/$(1)_tests: $(call obj,$(call tests_of,$(1)) $(SUPPORT_SRC)) $$(ARCHIVE) $(DIR)/files
@@ -289,5 +312,5 @@ fill = sed -e 's,@PREFIX@,$(PREFIX),g' -e 's,@VERSION@,$(VERSION),g' \
            -e 's,@PRIVATE_LIBS_CMAKE@,$(subst $(space),;,$(strip $(PACKAGE_LIBS))),g'
 space := $() $()
 
--include $(patsubst %.cc,$(DIR)/obj/%.d,$(ALL_SRC) $(TEST_SRC) $(PARITY_SRC) $(BENCH_SRC))
+-include $(patsubst %.cc,$(DIR)/obj/%.d,$(ALL_SRC) $(TEST_SRC) $(PARITY_SRC) $(BENCH_SRC) $(FUZZ_SRC) test/fuzz/generate.cc)
 -include $(patsubst %.cc,$(DIR)/pic/%.d,$(LIB_SRC)) $(HEADERS:%=$(DIR)/alone/%.ok.d)

@@ -55,6 +55,21 @@ CASES = [
      ' public:\n  ~A() { b = {}; }\n  A(const A&) = delete;\n'
      '  bool operator==(const A&) const;\n  void f() override;\n'
      '  friend int g(A);\n  using B::B;\n};\ninline void A::f() {}\n', None),
+    ('finds a capturing lambda in a co_await', 'futures/a.cc',
+     SPDX + 'Coro<> f() {\n  co_await g(\n      [s] { return s; });\n}\n',
+     'a.cc:3: a capturing lambda inside co_await'),
+    ('finds braces in a co_await', 'futures/examples/a.cc',
+     SPDX + 'Coro<> f() { co_await g(Options{.a = 1}); }\n', 'a.cc:2: braces inside'),
+    ('finds a conditional in a co_await', 'test/futures/a_test.cc',
+     SPDX + 'Coro<> f() { co_await (b ? g() : h()); }\n', 'a_test.cc:2: a conditional'),
+    ('finds it in a document', 'futures/README.md',
+     'x\n```cpp\nco_await g({1, 2});\n```\n', 'README.md:3: braces inside'),
+    ('lets a document show the fault', 'futures/README.md',
+     '```cpp\nco_await g({1, 2});  // unsafe on g++ 12\n```\nco_await {x} in prose\n', None),
+    ('accepts the safe shapes', 'futures/a.cc',
+     SPDX + 'Coro<> f() {\n  if (co_await g(a[i], [&] { return b ? 1 : 2; })) {\n    h();\n  }\n'
+     '  auto call = [s] { return s; };\n  co_await g(call, [](int) { return 1; });\n'
+     '  co_await wait(fs, Options().timeout(1));\n}\n', None),
     ('passes over private headers', 'reactor/internal/a.h', SPDX + 'int a();\n', None),
 ]
 
