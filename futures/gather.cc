@@ -61,14 +61,128 @@ std::exception_ptr GatherBase::failure_of(FutureState& state) {
              : error;
 }
 
+/// One cancel() on its way through gathers, the tasks in them, what those
+/// wait for, and so on: CPython's cancel() that calls itself.
+///
+/// There it ends in a RecursionError where tasks wait for each other in a
+/// ring, or in a chain that is too long. Here a gather that waits for itself
+/// has nothing to cancel in itself; from the first ring on each gather is come
+/// to once more at most, as the ways round may be without number; and below a
+/// certain depth a gather has to wait for the walk to come back.
+class GatherBase::CancelWalk {
+ public:
+  /// Cancels the children of `gather`, in the walk under way or in a new one.
+  static bool visit(GatherBase& gather, const std::exception_ptr& error) {
+    if (current != nullptr) return current->step(gather, error);
+    CancelWalk walk(error);
+    const bool any = walk.step(gather, error);
+    while (walk.first_ != nullptr) {
+      const Kept postponed(walk.take_postponed(), Kept::kHasReference);
+      walk.step(postponed.gather(), error);
+    }
+    return any;
+  }
+
+ private:
+  static constexpr unsigned kDepthMax = 100;
+
+  explicit CancelWalk(const std::exception_ptr& error) noexcept
+      : error_(error) {
+    current = this;
+  }
+  CancelWalk(const CancelWalk&) = delete;
+  CancelWalk& operator=(const CancelWalk&) = delete;
+  ~CancelWalk() {
+    current = nullptr;
+    while (first_ != nullptr) {  // after an exception
+      const Kept dropped(take_postponed(), Kept::kHasReference);
+    }
+  }
+
+  /// What a cancel destroys may drop the gather.
+  class Kept {
+   public:
+    enum Reference : bool { kHasReference, kTakeReference };
+    Kept(GatherBase& gather, Reference reference) noexcept : gather_(gather) {
+      if (reference == kTakeReference) gather.self_.add_reference();
+    }
+    Kept(const Kept&) = delete;
+    Kept& operator=(const Kept&) = delete;
+    ~Kept() { gather_.self_.release(); }
+
+    GatherBase& gather() const noexcept { return gather_; }
+
+   private:
+    GatherBase& gather_;
+  };
+
+  /// While it lives, the walk is inside of `gather`.
+  class Inside {
+   public:
+    Inside(CancelWalk& walk, GatherBase& gather) noexcept
+        : walk_(walk), kept_(gather, Kept::kTakeReference) {
+      ++walk_.depth_;
+      gather.in_walk_ = true;
+      gather.walk_ = walk_.number_;
+    }
+    Inside(const Inside&) = delete;
+    Inside& operator=(const Inside&) = delete;
+    ~Inside() {
+      --walk_.depth_;
+      kept_.gather().in_walk_ = false;
+    }
+
+   private:
+    CancelWalk& walk_;
+    const Kept kept_;
+  };
+
+  bool step(GatherBase& gather, const std::exception_ptr& error) {
+    if (gather.in_walk_) {
+      has_ring_ = true;
+      return false;
+    }
+    if (gather.is_postponed_) return true;
+    if (has_ring_ && gather.walk_ == number_) return gather.cancel_requested_;
+    if (depth_ == kDepthMax && error == error_) {
+      postpone(gather);
+      return true;
+    }
+    const Inside inside(*this, gather);
+    return gather.cancel_each(error);
+  }
+
+  void postpone(GatherBase& gather) noexcept {
+    gather.self_.add_reference();
+    gather.is_postponed_ = true;
+    gather.next_postponed_ = nullptr;
+    (first_ != nullptr ? last_->next_postponed_ : first_) = &gather;
+    last_ = &gather;
+  }
+  GatherBase& take_postponed() noexcept {
+    first_->is_postponed_ = false;
+    return *std::exchange(first_, first_->next_postponed_);
+  }
+
+  static thread_local CancelWalk* current;
+  static thread_local std::uint64_t count;
+
+  const std::exception_ptr& error_;
+  const std::uint64_t number_ = ++count;
+  unsigned depth_ = 0;
+  bool has_ring_ = false;
+  GatherBase* first_ = nullptr;  // of those that wait for it to come back
+  GatherBase* last_ = nullptr;
+};
+
+thread_local GatherBase::CancelWalk* GatherBase::CancelWalk::current = nullptr;
+thread_local std::uint64_t GatherBase::CancelWalk::count = 0;
+
 bool GatherBase::cancel_children(const std::exception_ptr& error) {
-  // A child may wait for this very gather: then it has nothing to cancel.
-  if (cancelling_) return false;
-  const struct Cancelling {
-    explicit Cancelling(bool& f) noexcept : flag(f) { flag = true; }
-    ~Cancelling() { flag = false; }
-    bool& flag;
-  } cancelling(cancelling_);
+  return CancelWalk::visit(*this, error);
+}
+
+bool GatherBase::cancel_each(const std::exception_ptr& error) {
   bool any = false;
   // By index: what a cancel destroys may come back here.
   for (std::size_t index = 0; index < children_.size(); ++index) {

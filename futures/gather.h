@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <iterator>
 #include <tuple>
 #include <type_traits>
@@ -86,7 +87,10 @@ class GatherBase : public ChildOwner, public LoopBound {
       return future.take_result();
     }
   }
+  class CancelWalk;
+
   static std::exception_ptr failure_of(FutureState& state);
+  bool cancel_each(const std::exception_ptr& error);
   void end(std::exception_ptr error);
   void let_go() noexcept;
 
@@ -97,8 +101,12 @@ class GatherBase : public ChildOwner, public LoopBound {
   std::size_t finished_ = 0;
   const bool return_exceptions_;
   bool cancel_requested_ = false;
-  bool cancelling_ = false;
   bool linked_ = false;
+  // See CancelWalk.
+  bool in_walk_ = false;
+  bool is_postponed_ = false;
+  std::uint64_t walk_ = 0;  // the last that came here
+  GatherBase* next_postponed_ = nullptr;
 };
 
 /// asyncio's _GatheringFuture, whose result is made by Collect.

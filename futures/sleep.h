@@ -59,7 +59,8 @@ class [[nodiscard]] Sleep : public Operation<Sleep<T>, T> {
    private:
     Future<void> future_;
   };
-  Step wait(EventLoop& loop) {
+  // Not inline: a yield is then a few instructions.
+  [[gnu::noinline]] Step wait(EventLoop& loop) {
     Future<void> awake(loop);
     timer_ = loop.call_later(delay_, Wake(awake));
     return Step::wait(awake);

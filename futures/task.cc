@@ -115,9 +115,17 @@ void TaskState::resume() {
   step(resumption);
 }
 
+// What is rare is kept apart, here and below, so that the way through resume()
+// keeps few registers.
+[[gnu::noinline]] void note_failure(FutureState& future,
+                                    Resumption& resumption) {
+  resumption.set_error(future.failure());
+}
+
 inline void TaskState::wakeup(Resumption& resumption) {
   FutureState& future = *std::exchange(awaited_, nullptr);
-  if (future.is_failed()) resumption.set_error(future.failure());
+  if (future.is_failed()) [[unlikely]]
+    note_failure(future, resumption);
   future.release();  // awaited_'s
   future.release();  // the entry's: who awaits may be the last to have it
 }
@@ -154,13 +162,15 @@ inline void TaskState::call_step_soon() noexcept {
   end(resumption);
 }
 
+[[gnu::noinline]] void TaskState::take_result(Resumption& resumption) {
+  resumption.set_error(nullptr);  // a body may swallow it
+  if (!must_cancel_) store_result();
+}
+
 inline Step TaskState::run_body(Resumption& resumption) {
   try {
     const Step step = advance(resumption);
-    if (step.kind() == Step::Kind::kDone) {
-      resumption.set_error(nullptr);  // a body may swallow it
-      if (!must_cancel_) store_result();
-    }
+    if (step.kind() == Step::Kind::kDone) take_result(resumption);
     return step;
   } catch (...) {
     resumption.set_error(std::current_exception());
@@ -170,30 +180,33 @@ inline Step TaskState::run_body(Resumption& resumption) {
   }
 }
 
-void TaskState::wait_for(FutureState& future) {
-  if (&future.home() != &home_) {
-    fail_soon("Task " + description() + " got Future " + future.description() +
-              " attached to a different loop");
-    return;
-  }
-  if (&future == this) {
-    fail_soon("Task cannot await on itself: " + description());
+inline void TaskState::wait_for(FutureState& future) {
+  if (&future.home() != &home_ || &future == this) [[unlikely]] {
+    refuse_to_wait_for(future);
     return;
   }
   detail::add_reference(entry_);
   future.add_entry(entry_);
   future.add_reference();
   awaited_ = &future;
-  if (must_cancel_) {
-    // The body cancelled its own task, and then went to wait.
-    const std::exception_ptr error = extras_ ? extras_->cancel_error : nullptr;
-    if (future.cancel(error)) must_cancel_ = false;
-  }
+  if (must_cancel_) [[unlikely]]
+    cancel_awaited();
 }
 
-void TaskState::fail_soon(const std::string& message) {
+void TaskState::refuse_to_wait_for(const FutureState& future) {
+  const std::string message =
+      &future == this ? "Task cannot await on itself: " + description()
+                      : "Task " + description() + " got Future " +
+                            future.description() +
+                            " attached to a different loop";
   extras().step_error = std::make_exception_ptr(RuntimeError(message));
   call_step_soon();
+}
+
+/// The body has cancelled its own task, and then went to wait.
+void TaskState::cancel_awaited() {
+  const std::exception_ptr error = extras_ ? extras_->cancel_error : nullptr;
+  if (awaited_->cancel(error)) must_cancel_ = false;
 }
 
 /// The body goes first, as the locals of a Python coroutine do; then those who

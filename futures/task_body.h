@@ -5,6 +5,7 @@
 #include <exception>
 #include <source_location>
 #include <string>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -117,12 +118,14 @@ class Resumption {
 ///
 /// What either throws is what the task fails with. A body is not stepped
 /// again after it was done or threw; it is destroyed then. It may also be
-/// destroyed while it waits, when its loop ends. A coroutine is another body.
+/// destroyed while it waits, when its loop ends; so its destructor may not
+/// throw. A coroutine is another body.
 template <class B>
-concept TaskBody = requires(B& body, Resumption& resumption) {
-  { body.step(resumption) } -> std::same_as<Step>;
-  body.result();
-};
+concept TaskBody = std::is_nothrow_destructible_v<B> &&
+                   requires(B& body, Resumption& resumption) {
+                     { body.step(resumption) } -> std::same_as<Step>;
+                     body.result();
+                   };
 
 /// What a task over body B gives.
 template <TaskBody B>

@@ -5,16 +5,19 @@ namespace rondo::detail {
 
 Step CancelAndWait::step(Resumption& resumption) {
   if (waiter_) {
-    callback_.cancel();
+    stop();
     resumption.check();
     return Step::done();
   }
+  task_ = &resumption.task_state();
   waiter_ = Future<void>(resumption.loop());
-  callback_ = future_.add_done_callback([waiter = waiter_](const AnyFuture&) {
-    if (!waiter.done()) waiter.set_result();
-  });
+  callback_ = ChildCallback::add(*future_.state(), *this);
   future_.cancel();
   return Step::wait(waiter_);
+}
+
+void CancelAndWait::stop() noexcept {
+  if (callback_) ChildCallback::remove(*future_.state(), callback_);
 }
 
 }  // namespace rondo::detail

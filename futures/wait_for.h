@@ -2,10 +2,12 @@
 #pragma once
 
 #include <exception>
+#include <memory>
 #include <optional>
 #include <type_traits>
 #include <utility>
 
+#include "futures/internal/child_callback.h"
 #include "futures/operation.h"
 #include "futures/timeout.h"
 
@@ -15,21 +17,30 @@ namespace detail {
 
 /// asyncio's _cancel_and_wait: cancels `future` and waits for its end, but
 /// not by awaiting it, so that a second cancel of who waits gets through.
-class CancelAndWait : public Operation<CancelAndWait, void> {
+class CancelAndWait : private ChildOwner {
  public:
   explicit CancelAndWait(AnyFuture future) noexcept
       : future_(std::move(future)) {}
-  CancelAndWait(CancelAndWait&&) noexcept = default;
-  ~CancelAndWait() { callback_.cancel(); }
+  ~CancelAndWait() override { stop(); }
+  CancelAndWait(const CancelAndWait&) = delete;
+  CancelAndWait& operator=(const CancelAndWait&) = delete;
 
   Step step(Resumption& resumption);
-  void result() const noexcept {}
-  static constexpr const char* kName = "_cancel_and_wait";
 
  private:
+  void on_child_done(FutureState&) override {
+    if (!waiter_.done()) waiter_.set_result();
+  }
+  FutureState* awaiter() const noexcept override { return task_; }
+  const char* callback_name() const noexcept override {
+    return "_release_waiter";
+  }
+  void stop() noexcept;
+
   AnyFuture future_;
   Handle callback_;
   Future<void> waiter_;
+  FutureState* task_ = nullptr;
 };
 
 }  // namespace detail
@@ -54,7 +65,7 @@ class [[nodiscard]] WaitFor : public Operation<WaitFor<A>, AwaitResult<A>> {
       if (delay_ <= Duration::zero()) {
         future_ = ensure_future(resumption.loop(), std::move(awaitable_));
         if (future_.done()) return Step::done();
-        cancelling_.emplace(future_);
+        cancelling_ = std::make_unique<detail::CancelAndWait>(future_);
         return wait_for_cancelled(resumption);
       }
       limit_.emplace(delay_ == Duration::max()
@@ -111,9 +122,9 @@ class [[nodiscard]] WaitFor : public Operation<WaitFor<A>, AwaitResult<A>> {
   A awaitable_;
   const Duration delay_;
   bool begun_ = false;
-  Future<T> future_;                                 // delay <= 0
-  std::optional<detail::CancelAndWait> cancelling_;  // delay <= 0
-  std::optional<Timeout> limit_;                     // delay > 0
+  Future<T> future_;                                   // delay <= 0
+  std::unique_ptr<detail::CancelAndWait> cancelling_;  // delay <= 0
+  std::optional<Timeout> limit_;                       // delay > 0
 };
 
 /// Waits for `awaitable`, but not longer than `delay`: then cancels it, waits

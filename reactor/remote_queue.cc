@@ -22,24 +22,10 @@ int create_eventfd(Kernel& kernel) {
 
 }  // namespace
 
-/// Not std::mutex: its header would come with every include of this one.
-class RemoteQueue::Lock {
- public:
-  explicit Lock(RemoteQueue& queue) noexcept : mutex_(queue.mutex_) {
-    ::pthread_mutex_lock(&mutex_);
-  }
-  Lock(const Lock&) = delete;
-  Lock& operator=(const Lock&) = delete;
-  ~Lock() { ::pthread_mutex_unlock(&mutex_); }
-
- private:
-  ::pthread_mutex_t& mutex_;
-};
-
 RemoteQueue::RemoteQueue(Kernel& kernel)
     : kernel_(kernel), wake_fd_(create_eventfd(kernel), kernel) {}
 
-RemoteQueue::~RemoteQueue() { ::pthread_mutex_destroy(&mutex_); }
+RemoteQueue::~RemoteQueue() = default;
 
 bool RemoteQueue::post(Callback callback, std::source_location where) {
   return try_post(callback, where);
@@ -54,7 +40,7 @@ bool RemoteQueue::try_post(Callback& callback, std::source_location where) {
   // all that the loop did before it closed.
   if (closed_.load(std::memory_order_acquire)) return false;
   {
-    const Lock lock(*this);
+    const detail::MutexLock lock(mutex_);
     if (closed_.load(std::memory_order_relaxed)) return false;
     incoming_.emplace_back(std::move(callback), where);
     if (!is_to_wake()) return true;
@@ -97,7 +83,7 @@ void RemoteQueue::end_external_work() noexcept {
   work_ended_.store(true);
   if (closed_.load(std::memory_order_relaxed)) return;  // as in try_post()
   {
-    const Lock lock(*this);
+    const detail::MutexLock lock(mutex_);
     if (closed_.load(std::memory_order_relaxed)) return;
     if (!is_first_to_wake()) return;
   }
@@ -105,7 +91,7 @@ void RemoteQueue::end_external_work() noexcept {
 }
 
 void RemoteQueue::take(std::vector<Item>& items) {
-  const Lock lock(*this);
+  const detail::MutexLock lock(mutex_);
   // The two buffers change places for ever: no allocation once both have
   // grown.
   incoming_.swap(items);
@@ -122,7 +108,7 @@ bool RemoteQueue::prepare_sleep() noexcept {
 
 void RemoteQueue::close(std::vector<Item>& items) noexcept {
   {
-    const Lock lock(*this);
+    const detail::MutexLock lock(mutex_);
     closed_.store(true);
     incoming_.swap(items);
     pending_.store(false, std::memory_order_relaxed);

@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include <pthread.h>
-
 #include <atomic>
 #include <cstdint>
 #include <source_location>
 #include <vector>
 
 #include "reactor/callback.h"
+#include "reactor/internal/mutex.h"
 #include "reactor/unique_fd.h"
 
 namespace rondo {
@@ -104,7 +103,6 @@ class RemoteQueue {
   bool drain() noexcept;
 
  private:
-  class Lock;
 
   bool is_to_wake() noexcept;
   bool is_first_to_wake() noexcept;
@@ -112,7 +110,7 @@ class RemoteQueue {
 
   Kernel& kernel_;
   UniqueFd wake_fd_;
-  ::pthread_mutex_t mutex_ = PTHREAD_MUTEX_INITIALIZER;
+  detail::Mutex mutex_;
   std::vector<Item> incoming_;       // under mutex_
   std::atomic<bool> closed_{false};  // set under mutex_, or by abandon()
   // pending_ is true while incoming_ holds something that nobody took,

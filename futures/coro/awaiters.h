@@ -80,6 +80,34 @@ class CoroAwaiter : private ChildSlot {
 /// co_await operation: steps it in this task. One that need not wait does not
 /// suspend. The operation is the caller's: a temporary lives in the frame until
 /// the end of the co_await's full expression.
+///
+/// This is the one for an operation that waits once and has nothing left to do
+/// then (Operation::kWaitsOnce): the wait over, it need not be stepped again.
+template <class Operation>
+class OnceAwaiter {
+ public:
+  OnceAwaiter(Frame& frame, Operation& operation) noexcept
+      : frame_(frame), operation_(operation) {}
+
+  bool await_ready() {
+    Resumption& resumption = frame_.stack->resumption();
+    resumption.next = operation_.step(resumption);
+    return resumption.next.kind() == Step::Kind::kDone;
+  }
+  void await_suspend(std::coroutine_handle<>) const noexcept {
+    frame_.stack->note_operation(&body_name<Operation>);
+  }
+  BodyResult<Operation> await_resume() {
+    frame_.stack->resumption().check();
+    return operation_.result();
+  }
+
+ private:
+  Frame& frame_;
+  Operation& operation_;
+};
+
+/// The one for any other operation.
 template <class Operation>
 class OperationAwaiter final : public AwaitedOperation {
  public:
@@ -96,7 +124,7 @@ class OperationAwaiter final : public AwaitedOperation {
   void await_suspend(std::coroutine_handle<>) noexcept {
     CoroStack& stack = *frame_.stack;
     stack.note_operation(&body_name<Operation>);
-    if constexpr (!requires { Operation::kWaitsOnce; }) stack.wait(*this);
+    stack.wait(*this);
   }
   BodyResult<Operation> await_resume() {
     frame_.stack->resumption().check();
@@ -136,6 +164,8 @@ auto make_awaiter(Frame& frame, Awaitable&& awaitable) {
     return FutureAwaiter<Value>(frame, std::forward<Awaitable>(awaitable));
   } else if constexpr (kIsCoro<Value>) {
     return CoroAwaiter<typename Value::value_type>(frame, awaitable.release());
+  } else if constexpr (TaskBody<Value> && requires { Value::kWaitsOnce; }) {
+    return OnceAwaiter<Value>(frame, awaitable);
   } else if constexpr (TaskBody<Value>) {
     return OperationAwaiter<Value>(frame, awaitable);
   } else {

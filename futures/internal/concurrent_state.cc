@@ -17,19 +17,6 @@
 
 namespace rondo::detail {
 
-class ConcurrentState::Lock {
- public:
-  explicit Lock(const ConcurrentState& state) noexcept : mutex_(state.mutex_) {
-    ::pthread_mutex_lock(&mutex_);
-  }
-  Lock(const Lock&) = delete;
-  Lock& operator=(const Lock&) = delete;
-  ~Lock() { ::pthread_mutex_unlock(&mutex_); }
-
- private:
-  ::pthread_mutex_t& mutex_;
-};
-
 ConcurrentState::ConcurrentState() {
   ::pthread_condattr_t attributes;
   ::pthread_condattr_init(&attributes);
@@ -38,10 +25,7 @@ ConcurrentState::ConcurrentState() {
   ::pthread_condattr_destroy(&attributes);
 }
 
-ConcurrentState::~ConcurrentState() {
-  ::pthread_cond_destroy(&ended_);
-  ::pthread_mutex_destroy(&mutex_);
-}
+ConcurrentState::~ConcurrentState() { ::pthread_cond_destroy(&ended_); }
 
 // -- how it ends -------------------------------------------------------------
 
@@ -54,7 +38,7 @@ bool ConcurrentState::cancel(const StatePtr& state) {
 
 /// Puts those who are to be told, the first time, into `callbacks`.
 bool ConcurrentState::become_cancelled(std::vector<DoneCallback>& callbacks) {
-  const Lock lock(*this);
+  const MutexLock lock(mutex_);
   if (claimed_ || status_ == Status::kRunning || status_ == Status::kFinished) {
     return false;
   }
@@ -66,7 +50,7 @@ bool ConcurrentState::become_cancelled(std::vector<DoneCallback>& callbacks) {
 }
 
 bool ConcurrentState::set_running_or_notify_cancel() {
-  const Lock lock(*this);
+  const MutexLock lock(mutex_);
   switch (status_) {
     case Status::kCancelled:
       status_ = Status::kCancelledAndNotified;
@@ -89,7 +73,7 @@ void ConcurrentState::claim() {
 
 /// Null, or Python's name of the state that it is in.
 const char* ConcurrentState::try_claim() noexcept {
-  const Lock lock(*this);
+  const MutexLock lock(mutex_);
   if (status_ == Status::kCancelled) return "CANCELLED";
   if (status_ == Status::kCancelledAndNotified) return "CANCELLED_AND_NOTIFIED";
   if (status_ == Status::kFinished || claimed_) return "FINISHED";
@@ -98,14 +82,14 @@ const char* ConcurrentState::try_claim() noexcept {
 }
 
 void ConcurrentState::give_back() noexcept {
-  const Lock lock(*this);
+  const MutexLock lock(mutex_);
   claimed_ = false;
 }
 
 void ConcurrentState::finish(const StatePtr& state, std::exception_ptr error) {
   std::vector<DoneCallback> callbacks;
   {
-    const Lock lock(*state);
+    const MutexLock lock(state->mutex_);
     state->exception_ = std::move(error);
     state->status_ = Status::kFinished;
     callbacks.swap(state->callbacks_);
@@ -117,17 +101,17 @@ void ConcurrentState::finish(const StatePtr& state, std::exception_ptr error) {
 // -- what became of it -------------------------------------------------------
 
 bool ConcurrentState::done() const noexcept {
-  const Lock lock(*this);
+  const MutexLock lock(mutex_);
   return is_done();
 }
 
 bool ConcurrentState::running() const noexcept {
-  const Lock lock(*this);
+  const MutexLock lock(mutex_);
   return status_ == Status::kRunning;
 }
 
 bool ConcurrentState::cancelled() const noexcept {
-  const Lock lock(*this);
+  const MutexLock lock(mutex_);
   return is_cancelled();
 }
 
@@ -138,12 +122,12 @@ void ConcurrentState::wait(Duration timeout) {
   const std::int64_t end_ns = end.time_since_epoch().count();
   const timespec deadline = {.tv_sec = end_ns / kNsPerSecond,
                              .tv_nsec = end_ns % kNsPerSecond};
-  const Lock lock(*this);
+  const MutexLock lock(mutex_);
   while (!is_done()) {
     if (timeout <= Duration::zero()) throw TimeoutError();
     if (end == TimePoint::max()) {
-      ::pthread_cond_wait(&ended_, &mutex_);
-    } else if (::pthread_cond_timedwait(&ended_, &mutex_, &deadline) ==
+      ::pthread_cond_wait(&ended_, mutex_.native());
+    } else if (::pthread_cond_timedwait(&ended_, mutex_.native(), &deadline) ==
                    ETIMEDOUT &&
                !is_done()) {
       throw TimeoutError();
@@ -152,7 +136,7 @@ void ConcurrentState::wait(Duration timeout) {
 }
 
 std::exception_ptr ConcurrentState::exception() const {
-  const Lock lock(*this);
+  const MutexLock lock(mutex_);
   if (is_cancelled()) throw CancelledError();
   return exception_;
 }
@@ -168,7 +152,7 @@ void ConcurrentState::check_result() const {
 void ConcurrentState::add_callback(const StatePtr& state,
                                    DoneCallback callback) {
   {
-    const Lock lock(*state);
+    const MutexLock lock(state->mutex_);
     if (!state->is_done()) {
       state->callbacks_.push_back(std::move(callback));
       return;
@@ -216,7 +200,7 @@ std::string ConcurrentState::description() const {
   Status status;
   std::exception_ptr error;
   {
-    const Lock lock(*this);
+    const MutexLock lock(mutex_);
     status = status_;
     error = exception_;
   }

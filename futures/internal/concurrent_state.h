@@ -14,6 +14,7 @@
 #include "reactor/callable_name.h"
 #include "reactor/callback.h"
 #include "reactor/clock.h"
+#include "reactor/internal/mutex.h"
 
 namespace rondo::detail {
 
@@ -67,7 +68,6 @@ class ConcurrentState {
   virtual std::string result_type() const = 0;
 
  private:
-  class Lock;
   enum class Status : std::uint8_t {
     kPending,
     kRunning,
@@ -87,9 +87,7 @@ class ConcurrentState {
                        std::vector<DoneCallback> callbacks);
   static void call(const StatePtr& state, DoneCallback& callback);
 
-  // Not std::mutex and its condition: their headers would come with every
-  // include of this one.
-  mutable ::pthread_mutex_t mutex_ = PTHREAD_MUTEX_INITIALIZER;
+  mutable Mutex mutex_;
   ::pthread_cond_t ended_;
   Status status_ = Status::kPending;
   bool claimed_ = false;

@@ -10,9 +10,8 @@ namespace rondo::detail {
 
 // -- how it ends -------------------------------------------------------------
 
-void FutureState::check_settable() {
-  if (done()) throw InvalidStateError("invalid state");
-  check_schedulable();
+void FutureState::refuse_second_result() {
+  throw InvalidStateError("invalid state");
 }
 
 void FutureState::finish() noexcept {
@@ -49,10 +48,6 @@ bool FutureState::cancel_pending(const std::exception_ptr& error) {
   return true;
 }
 
-void FutureState::check_schedulable() const {
-  if (last_callback_ != nullptr) LoopAccess::check_usable(loop());
-}
-
 void FutureState::schedule_callbacks() noexcept {
   if (last_callback_ == nullptr) return;
   EventLoop& loop = *home_.loop;
@@ -60,7 +55,7 @@ void FutureState::schedule_callbacks() noexcept {
   Entry* entry = last->next;
   while (true) {
     Entry* const next = entry->next;
-    if (entry->has(Entry::kCancelled)) {
+    if (entry->has(Entry::kCancelled)) [[unlikely]] {
       drop_reference(entry);
     } else {
       add_reference();  // the callback's, see DoneCallbackBase
@@ -150,20 +145,17 @@ void FutureState::dispose() noexcept {
   delete this;
 }
 
-FutureState::~FutureState() {
-  if (last_callback_ != nullptr) {
-    Entry* entry = last_callback_->next;
-    Entry* const last = std::exchange(last_callback_, nullptr);
-    while (true) {
-      Entry* const next = entry->next;
-      detail::cancel(entry);
-      const bool was_last = entry == last;
-      drop_reference(entry);
-      if (was_last) break;
-      entry = next;
-    }
+void FutureState::drop_callbacks() noexcept {
+  Entry* const last = std::exchange(last_callback_, nullptr);
+  Entry* entry = last->next;
+  while (true) {
+    Entry* const next = entry->next;
+    detail::cancel(entry);
+    const bool was_last = entry == last;
+    drop_reference(entry);
+    if (was_last) return;
+    entry = next;
   }
-  home_.release();
 }
 
 void FutureState::report_never_retrieved() noexcept {

@@ -59,7 +59,11 @@ class FutureState : public InBlockPool {
   }
   FutureState(const FutureState&) = delete;
   FutureState& operator=(const FutureState&) = delete;
-  virtual ~FutureState();
+  virtual ~FutureState() {
+    if (last_callback_ != nullptr) [[unlikely]]
+      drop_callbacks();
+    home_.release();
+  }
 
   // -- how long it lives --
 
@@ -110,7 +114,11 @@ class FutureState : public InBlockPool {
   void set_exception(std::exception_ptr error);
   /// Throws InvalidStateError("invalid state") if it is done, and what
   /// scheduling may throw. After it, finish() does not fail.
-  void check_settable();
+  void check_settable() const {
+    if (done()) [[unlikely]]
+      refuse_second_result();
+    check_schedulable();
+  }
   /// Becomes finished, after check_settable(); a value is in its place.
   void finish() noexcept;
 
@@ -158,13 +166,17 @@ class FutureState : public InBlockPool {
   /// asyncio's Future.cancel(), which a subclass may have another idea of.
   bool cancel_pending(const std::exception_ptr& error);
   /// Throws if callbacks wait that the loop does not take.
-  void check_schedulable() const;
+  void check_schedulable() const {
+    if (last_callback_ != nullptr) LoopAccess::check_usable(loop());
+  }
   /// After check_schedulable().
   void schedule_callbacks() noexcept;
   /// Tells the loop's exception handler of an exception nobody read.
   void report_never_retrieved() noexcept;
   [[noreturn]] void throw_result();
   [[noreturn]] static void refuse_loop();
+  [[noreturn]] static void refuse_second_result();
+  void drop_callbacks() noexcept;
 
   LoopState& home_;
   Entry* last_callback_ = nullptr;  // of a ring: its next is the first

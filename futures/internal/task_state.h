@@ -101,10 +101,12 @@ class TaskState : public FutureState {
   void wakeup(Resumption& resumption);
 
   Step run_body(Resumption& resumption);
+  void take_result(Resumption& resumption);
   void resume_in_context();
   void call_step_soon() noexcept;
   void wait_for(FutureState& future);
-  void fail_soon(const std::string& message);
+  void refuse_to_wait_for(const FutureState& future);
+  void cancel_awaited();
   void drop_entry() noexcept;
   void end(Resumption& resumption);
   void link() noexcept;

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstdint>
-#include <mutex>
 #include <string>
 #include <utility>
 
@@ -114,9 +113,8 @@ class [[nodiscard]] LockGuard {
  public:
   /// Holds nothing.
   LockGuard() noexcept = default;
-  /// Holds `lock`, which the caller has acquired.
-  LockGuard(Lock& lock, std::adopt_lock_t) noexcept
-      : lock_(&lock), hold_(lock.hold_) {}
+  /// One that holds `lock`, which the caller has acquired.
+  static LockGuard adopt(Lock& lock) noexcept { return LockGuard(lock); }
   /// Takes over what `other` holds.
   LockGuard(LockGuard&& other) noexcept
       : lock_(std::exchange(other.lock_, nullptr)), hold_(other.hold_) {}
@@ -139,6 +137,8 @@ class [[nodiscard]] LockGuard {
   explicit operator bool() const noexcept { return lock_ != nullptr; }
 
  private:
+  explicit LockGuard(Lock& lock) noexcept : lock_(&lock), hold_(lock.hold_) {}
+
   Lock* lock_ = nullptr;
   std::uint64_t hold_ = 0;
 };
@@ -153,7 +153,7 @@ class [[nodiscard]] Lock::Scoped : public Operation<Lock::Scoped, LockGuard> {
   Step step(Resumption& resumption) {
     const Step step = acquire_.step(resumption);
     if (step.kind() == Step::Kind::kDone) {
-      guard_ = LockGuard(*lock_, std::adopt_lock);
+      guard_ = LockGuard::adopt(*lock_);
     }
     return step;
   }

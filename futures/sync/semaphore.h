@@ -3,7 +3,6 @@
 
 #include <cstdint>
 #include <limits>
-#include <mutex>
 #include <string>
 #include <utility>
 
@@ -121,9 +120,10 @@ class [[nodiscard]] SemaphoreGuard {
  public:
   /// Holds nothing.
   SemaphoreGuard() noexcept = default;
-  /// Holds a turn of `semaphore`, which the caller has acquired.
-  SemaphoreGuard(Semaphore& semaphore, std::adopt_lock_t) noexcept
-      : semaphore_(&semaphore) {}
+  /// One that holds a turn of `semaphore`, which the caller has acquired.
+  static SemaphoreGuard adopt(Semaphore& semaphore) noexcept {
+    return SemaphoreGuard(semaphore);
+  }
   /// Takes over what `other` holds.
   SemaphoreGuard(SemaphoreGuard&& other) noexcept
       : semaphore_(std::exchange(other.semaphore_, nullptr)) {}
@@ -146,6 +146,9 @@ class [[nodiscard]] SemaphoreGuard {
   explicit operator bool() const noexcept { return semaphore_ != nullptr; }
 
  private:
+  explicit SemaphoreGuard(Semaphore& semaphore) noexcept
+      : semaphore_(&semaphore) {}
+
   Semaphore* semaphore_ = nullptr;
 };
 
@@ -161,7 +164,7 @@ class [[nodiscard]] Semaphore::Scoped
   Step step(Resumption& resumption) {
     const Step step = acquire_.step(resumption);
     if (step.kind() == Step::Kind::kDone) {
-      guard_ = SemaphoreGuard(*semaphore_, std::adopt_lock);
+      guard_ = SemaphoreGuard::adopt(*semaphore_);
     }
     return step;
   }

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <vector>
@@ -76,7 +75,7 @@ class TimerHeap {
         const std::size_t end = end_;
         separate_due(now);
         for (std::size_t index = end_; index < end; ++index) {
-          prefetch(std::min(index + kAhead, end - 1));
+          prefetch(index + kAhead < end ? index + kAhead : end - 1);
           TimerEntry* timer = timers_.timer(items_[index].slot());
           timer->clear(Entry::kArmed);
           take(timer);

@@ -99,32 +99,34 @@ std::uint64_t ScriptedKernel::failures() const { return failures_; }
 
 void ScriptedKernel::opened(int fd) noexcept {
   if (fd < 0) return;
-  const std::lock_guard lock(mutex_);
-  if (++open_[fd] > 1) {
+  const detail::MutexLock lock(mutex_);
+  const auto place = std::lower_bound(open_.begin(), open_.end(), fd);
+  if (place == open_.end() || *place != fd) {
+    open_.insert(place, fd);
+  } else {
     ledger_errors_.push_back("fd " + std::to_string(fd) +
                              " was opened again: somebody else closed it");
-    open_[fd] = 1;
   }
 }
 
 std::vector<int> ScriptedKernel::open_descriptors() const {
-  const std::lock_guard lock(mutex_);
-  std::vector<int> descriptors;
-  descriptors.reserve(open_.size());
-  for (const auto& [fd, count] : open_) descriptors.push_back(fd);
-  return descriptors;
+  const detail::MutexLock lock(mutex_);
+  return open_;
 }
 
 std::vector<std::string> ScriptedKernel::ledger_errors() const {
-  const std::lock_guard lock(mutex_);
+  const detail::MutexLock lock(mutex_);
   return ledger_errors_;
 }
 
 int ScriptedKernel::close(int fd) noexcept {
   const bool failed = fails(KernelCall::kClose);
   {
-    const std::lock_guard lock(mutex_);
-    if (open_.erase(fd) == 0) {
+    const detail::MutexLock lock(mutex_);
+    const auto place = std::lower_bound(open_.begin(), open_.end(), fd);
+    if (place != open_.end() && *place == fd) {
+      open_.erase(place);
+    } else {
       ledger_errors_.push_back("fd " + std::to_string(fd) +
                                " was closed but is not open here");
     }
@@ -138,7 +140,7 @@ int ScriptedKernel::close(int fd) noexcept {
 // -- the spin detector -------------------------------------------------------
 
 void ScriptedKernel::waited(bool may_sleep, int answer) noexcept {
-  const std::lock_guard lock(mutex_);
+  const detail::MutexLock lock(mutex_);
   const bool idle = may_sleep && answer <= 0;
   idle_wakeups_ = idle ? idle_wakeups_ + 1 : 0;
   idle_wakeups_max_ = std::max(idle_wakeups_max_, idle_wakeups_);
@@ -147,18 +149,18 @@ void ScriptedKernel::waited(bool may_sleep, int answer) noexcept {
 }
 
 void ScriptedKernel::callback_ran() {
-  const std::lock_guard lock(mutex_);
+  const detail::MutexLock lock(mutex_);
   spins_ = 0;
   idle_wakeups_ = 0;
 }
 
 std::uint64_t ScriptedKernel::idle_wakeups_max() const {
-  const std::lock_guard lock(mutex_);
+  const detail::MutexLock lock(mutex_);
   return idle_wakeups_max_;
 }
 
 std::uint64_t ScriptedKernel::spins_max() const {
-  const std::lock_guard lock(mutex_);
+  const detail::MutexLock lock(mutex_);
   return spins_max_;
 }
 

@@ -3,11 +3,10 @@
 
 #include <atomic>
 #include <cstdint>
-#include <map>
-#include <mutex>
 #include <string>
 #include <vector>
 
+#include "reactor/internal/mutex.h"
 #include "reactor/kernel.h"
 
 namespace rondo {
@@ -160,8 +159,8 @@ class ScriptedKernel : public Kernel {
   Kernel& below_;
   Script scripts_[kCalls];
   std::atomic<std::uint64_t> failures_{0};
-  mutable std::mutex mutex_;  // for what follows
-  std::map<int, int> open_;   // descriptor -> how often opened
+  mutable detail::Mutex mutex_;  // for what follows
+  std::vector<int> open_;        // descriptors, in order
   std::vector<std::string> ledger_errors_;
   std::uint64_t idle_wakeups_ = 0;
   std::uint64_t idle_wakeups_max_ = 0;

@@ -27,7 +27,7 @@ bool keeps_blocks() {
 TEST(BlockPool, GivesABlockAgainThatWasFreed) {
   if (!keeps_blocks()) GTEST_SKIP() << "under a sanitizer nothing is kept";
   for (const std::size_t bytes :
-       {std::size_t{1}, std::size_t{16}, std::size_t{17}, kBlockBytesMax}) {
+       {std::size_t{1}, std::size_t{24}, std::size_t{25}, kBlockBytesMax}) {
     void* const block = allocate_block(bytes);
     free_block(block, bytes);
     EXPECT_EQ(allocations_of([&] {
@@ -41,12 +41,12 @@ TEST(BlockPool, GivesABlockAgainThatWasFreed) {
 
 TEST(BlockPool, SharesABlockAmongSizesOfOneClass) {
   if (!keeps_blocks()) GTEST_SKIP() << "under a sanitizer nothing is kept";
-  void* const block = allocate_block(33);
-  free_block(block, 33);
-  void* const larger = allocate_block(48);
+  void* const block = allocate_block(41);
+  free_block(block, 41);
+  void* const larger = allocate_block(56);
   EXPECT_EQ(larger, block);
-  std::memset(larger, 0xff, 48);  // there is room for all of it
-  free_block(larger, 48);
+  std::memset(larger, 0xff, 56);  // there is room for all of it
+  free_block(larger, 56);
 }
 
 TEST(BlockPool, IsAlignedForAnything) {

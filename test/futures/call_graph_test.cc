@@ -132,6 +132,29 @@ TEST(CallGraph, LooksThroughGatherAndShieldAtWhoAwaitsThem) {
             "      |   in async awaits()");
 }
 
+// wait_for(f, 0) cancels first and then waits: not by awaiting `f`.
+TEST(CallGraph, SeesAWaitForThatHasCancelled) {
+  Waiting w;
+  const Future<void> end(w.loop);
+  const Task<void> stays =
+      create_task(w.loop, body([&](Resumption& resumption) {
+                    static_cast<void>(resumption.take_error());
+                    return Step::wait(end);
+                  }),
+                  TaskOptions().name("stays"));
+  run_passes(w.loop, 1);
+  create_task(w.loop, wait_for(stays, 0), TaskOptions().name("waits"));
+  run_passes(w.loop, 3);
+  EXPECT_EQ(w.graph(stays),
+            "* Task(name='stays', id=*)\n"
+            "  + Call stack:\n"
+            "  |   in async body()\n"
+            "  + Awaited by:\n"
+            "    * Task(name='waits', id=*)\n"
+            "      + Call stack:\n"
+            "      |   in async wait_for()");
+}
+
 TEST(CallGraph, HasAGatherThatNobodyAwaits) {
   VirtualTimeLoop loop;
   const Future<void> future(loop);

@@ -10,6 +10,7 @@
 #include "futures/sleep.h"
 #include "reactor/testing/virtual_time.h"
 #include "test/futures/bodies.h"
+#include "test/support/log_capture.h"
 #include "test/support/one_pass.h"
 #include "test/support/passes.h"
 #include "test/support/reports.h"
@@ -141,6 +142,58 @@ TEST(GatherCancel, MayComeBackOutOfWhatItDestroys) {
   all.cancel();
   run_passes(loop, 3);
   EXPECT_TRUE(b.cancelled());
+}
+
+/// A task that waits for `future`, which need not be there yet.
+Task<void> waits_for(EventLoop& loop, const AnyFuture& future) {
+  return create_task(
+      loop, body([&future, begun = false](Resumption& resumption) mutable {
+        resumption.check();
+        if (std::exchange(begun, true)) return Step::done();
+        return Step::wait(future);
+      }));
+}
+
+// As deep as one likes: CPython's ends in a RecursionError.
+TEST(GatherCancel, OfALongChainNeedsNoStack) {
+  constexpr std::size_t kLength = 100'000;
+  EventLoop loop;
+  const Future<void> leaf(loop);
+  std::vector<AnyFuture> awaited{leaf};
+  awaited.reserve(kLength + 1);
+  std::vector<Task<void>> tasks;
+  for (std::size_t n = 0; n < kLength; ++n) {
+    tasks.push_back(waits_for(loop, awaited[n]));
+    awaited.push_back(gather(loop, tasks.back()));
+  }
+  run_passes(loop, 1);
+  EXPECT_TRUE(tasks.back().cancel());
+  EXPECT_TRUE(leaf.cancelled());
+  run_passes(loop, 4 * kLength);
+  for (const Task<void>& task : tasks) ASSERT_TRUE(task.cancelled());
+}
+
+// Tasks that wait for each other in rings, through gathers: the ways round are
+// more than could be walked. CPython's ends in a RecursionError. There is
+// nobody to wake, so they are told, and go on waiting.
+TEST(GatherCancel, OfRingsComesToAnEnd) {
+  constexpr std::size_t kTasks = 64;
+  const LogCapture captured;  // of tasks that are still pending
+  VirtualTimeLoop loop;
+  std::vector<AnyFuture> awaited(kTasks);
+  std::vector<Task<void>> tasks;
+  for (const AnyFuture& future : awaited) {
+    tasks.push_back(waits_for(loop, future));
+  }
+  for (std::size_t n = 0; n < kTasks; ++n) {
+    awaited[n] =
+        gather(loop, tasks[(n + 1) % kTasks], tasks[(n + 2) % kTasks],
+               tasks[(n + 7) % kTasks]);
+  }
+  run_passes(loop, 1);
+  EXPECT_TRUE(tasks[0].cancel());
+  run_passes(loop, 4 * kTasks);
+  for (const Task<void>& task : tasks) EXPECT_GT(task.cancelling(), 0u);
 }
 
 // -- gather_ends -------------------------------------------------------------

@@ -50,6 +50,11 @@ class Countdown {
 };
 static_assert(TaskBody<Countdown>);
 static_assert(!TaskBody<int>);
+// FAULTS E3: a destructor that may throw is refused when it is compiled.
+struct ThrowsAtItsEnd : Returns<int> {
+  ~ThrowsAtItsEnd() noexcept(false);
+};
+static_assert(!TaskBody<ThrowsAtItsEnd>);
 static_assert(std::is_same_v<BodyResult<Returns<int>>, int>);
 
 // "Its first step runs in the next pass of `loop`, behind what is queued

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <gtest/gtest.h>
 
+#include <exception>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -9,6 +10,8 @@
 #include "futures/coro/with.h"
 #include "futures/run.h"
 #include "futures/sleep.h"
+#include "futures/timeout.h"
+#include "futures/wait_for.h"
 #include "reactor/errors.h"
 #include "reactor/testing/virtual_time.h"
 #include "test/futures/bodies.h"
@@ -208,6 +211,53 @@ TEST(WithTaskGroup, Gh116720TheCodeBehindAFailedInnerGroupIsCancelled) {
             "ExceptionGroup('unhandled errors in a TaskGroup', "
             "[std::runtime_error('outer')]) cancelling=0");
   EXPECT_EQ(log, (Lines{"std::runtime_error('inner')", "behind cancelled"}));
+}
+
+// The group has taken its own request back when its error is dealt with, so
+// that a timeout around it all sees no request but its own.
+TEST(WithTaskGroup, Gh133747ATimeoutIsOneBehindAGroupThatFailed) {
+  EXPECT_EQ(outcome([]() -> Coro<void> {
+              const auto group_fails = []() -> Coro<void> {
+                TaskGroup group;
+                const auto block = [](TaskGroup& g) -> Coro<void> {
+                  g.create_task(fails("inner"));
+                  co_return;
+                };
+                co_await with(group, block(group));
+              };
+              const auto delays = [group_fails]() -> Coro<void> {
+                std::exception_ptr error;
+                try {
+                  co_await group_fails();
+                } catch (const ExceptionGroup&) {
+                  error = std::current_exception();
+                }
+                co_await sleep(1);
+                std::rethrow_exception(error);
+              };
+              Task<void> delayed = create_task(delays());
+              auto limited = wait_for(delayed, 0.1);
+              co_await limited;
+            }),
+            "rondo::TimeoutError() cancelling=0");
+  // The same inside one task, where the requests are counted together.
+  EXPECT_EQ(outcome([]() -> Coro<void> {
+              Timeout limit = timeout(0.1);
+              const auto block = []() -> Coro<void> {
+                try {
+                  TaskGroup group;
+                  const auto inner = [](TaskGroup& g) -> Coro<void> {
+                    g.create_task(fails("inner"));
+                    co_await sleep(10);
+                  };
+                  co_await with(group, inner(group));
+                } catch (const ExceptionGroup&) {
+                }
+                co_await sleep(1);
+              };
+              co_await with(limit, block());
+            }),
+            "rondo::TimeoutError() cancelling=0");
 }
 
 // gh-108951: a group ended out of one of its tasks, with no error.

@@ -249,7 +249,7 @@ TEST(LockGuard, ReleasesWhenItIsDestroyed) {
   LockWorld world;
   world.acquire_now();
   {
-    LockGuard guard(world.lock, std::adopt_lock);
+    LockGuard guard = LockGuard::adopt(world.lock);
     LockGuard moved(std::move(guard));
     EXPECT_FALSE(guard);  // NOLINT: moved from on purpose
     EXPECT_TRUE(moved);
@@ -263,8 +263,8 @@ TEST(LockGuard, ReleasesWhatItHeldWhenAnotherIsMovedIn) {
   Lock other;
   auto held = other.acquire().start(world.loop);
   world.acquire_now();
-  LockGuard guard(world.lock, std::adopt_lock);
-  guard = LockGuard(other, std::adopt_lock);
+  LockGuard guard = LockGuard::adopt(world.lock);
+  guard = LockGuard::adopt(other);
   EXPECT_FALSE(world.lock.locked());
   EXPECT_TRUE(other.locked());
 }
@@ -272,13 +272,13 @@ TEST(LockGuard, ReleasesWhatItHeldWhenAnotherIsMovedIn) {
 TEST(LockGuard, ReleasesOnRequestOnce) {
   LockWorld world;
   world.acquire_now();
-  LockGuard guard(world.lock, std::adopt_lock);
+  LockGuard guard = LockGuard::adopt(world.lock);
   guard.release();
   EXPECT_FALSE(guard);
   EXPECT_FALSE(world.lock.locked());
   guard.release();
   world.acquire_now();
-  LockGuard second(world.lock, std::adopt_lock);
+  LockGuard second = LockGuard::adopt(world.lock);
   world.lock.release();
   EXPECT_EQ(thrown_by([&] { second.release(); }),
             "rondo::RuntimeError('Lock is not acquired.')");
@@ -287,7 +287,7 @@ TEST(LockGuard, ReleasesOnRequestOnce) {
 TEST(LockGuard, LeavesTheLockToWhoeverGotItSince) {
   LockWorld world;
   world.acquire_now();
-  std::optional<LockGuard> guard(std::in_place, world.lock, std::adopt_lock);
+  std::optional<LockGuard> guard(LockGuard::adopt(world.lock));
   world.lock.release();
   world.acquire_now();
   guard.reset();

@@ -198,7 +198,7 @@ TEST(SemaphoreGuard, GivesTheTurnBackWhenItIsDestroyed) {
 TEST(SemaphoreGuard, GivesItBackOnRequestOnce) {
   SemaphoreWorld world(1);
   EXPECT_TRUE(world.semaphore.acquire().start(world.loop).done());
-  SemaphoreGuard guard(world.semaphore, std::adopt_lock);
+  SemaphoreGuard guard = SemaphoreGuard::adopt(world.semaphore);
   guard.release();
   guard.release();
   EXPECT_EQ(world.text(world.semaphore),
