@@ -14,7 +14,7 @@ import tempfile
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 import checking
 
-LIMIT = 2.1  # we mean to have 1.5: reactor/ alone has it, futures/ not yet
+LIMIT = 1.9  # we mean to have 1.5: reactor/ alone has it, futures/ not yet
 RUNS = 9
 STANDARD = ['functional', 'memory', 'coroutine', 'chrono', 'string', 'vector']
 
