@@ -19,6 +19,9 @@ void AsCompletedBase::add(const AnyFuture& future) {
 
 void AsCompletedBase::begin(EventLoop& loop, std::optional<Duration> timeout) {
   not_asked_ = todo_count_ = todo_.size();
+  // All memory now: what hears of an end must not fail.
+  for (std::size_t n = 0; n < todo_count_; ++n) done_.put_nowait(AnyFuture());
+  for (std::size_t n = 0; n < todo_count_; ++n) done_.get_nowait();
   for (Child& child : todo_) {
     child.callback = ChildCallback::add(*child.future.state(), *this);
   }

@@ -39,7 +39,7 @@ class AsCompletedBase : public ChildOwner {
 
   Queue<AnyFuture> done_;      // no future: the time is over
   std::size_t not_asked_ = 0;  // for how many next() was not called yet
-  AnyFuture task_;             // who asked last
+  AnyFuture task_;             // who waits
 
  private:
   struct Child {
@@ -102,11 +102,16 @@ class [[nodiscard]] AsCompleted<T>::Next
   /// For AsCompleted::next().
   explicit Next(AsCompleted& owner) noexcept
       : owner_(owner), get_(owner.done_.get()) {}
+  Next(Next&&) = default;
+  ~Next() { stop(); }
 
   /// See TaskBody.
   Step step(Resumption& resumption) {
     owner_.task_ = resumption.task();
-    return get_.step(resumption);
+    waits_ = true;
+    const Step step = get_.step(resumption);
+    if (step.kind() == Step::Kind::kDone) stop();
+    return step;
   }
   /// See TaskBody.
   T result() {
@@ -119,8 +124,13 @@ class [[nodiscard]] AsCompleted<T>::Next
   static constexpr const char* kName = "as_completed.<locals>._wait_for_one";
 
  private:
+  void stop() noexcept {
+    if (std::exchange(waits_, false)) owner_.task_ = AnyFuture();
+  }
+
   AsCompleted& owner_;
   Queue<AnyFuture>::Get get_;
+  bool waits_ = false;
 };
 
 /// Runs all of `awaitables`, a range, beside each other; what is not a future

@@ -140,7 +140,7 @@ class AnyFuture {
         *state_, Call(std::in_place, std::forward<F>(callback)), where);
     Handle handle = detail::LoopAccess::handle(entry);
     if (detail::contexts_in_use()) [[unlikely]] {
-      detail::bind_done_entry(entry);
+      detail::bind_done_entry(*state_, entry);
     }
     state_->add_entry(entry);
     return handle;

@@ -44,11 +44,12 @@ void GatherBase::on_child_done(FutureState& child) {
   if (failed && !return_exceptions_) {
     end(child.failure());
   } else if (finished_ == unique_) {
+    if (!cancel_requested_) return end(nullptr);
+    // asyncio has looked at each exception before it throws them away.
+    for (const AnyFuture& each : children_) each.state()->mark_retrieved();
     // In the words of the last argument's cancel(), as in asyncio.
     FutureState& last = *children_.back().state();
-    end(!cancel_requested_ ? nullptr
-        : last.cancelled() ? last.failure()
-                           : self_.home().cancelled_error);
+    end(last.cancelled() ? last.failure() : self_.home().cancelled_error);
   }
 }
 

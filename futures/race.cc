@@ -7,6 +7,12 @@
 
 namespace rondo::detail {
 
+/// However a callback ends.
+struct RaceBase::WakesAtTheEnd {
+  ~WakesAtTheEnd() { race.wake_if_over(); }
+  RaceBase& race;
+};
+
 RaceBase::~RaceBase() {
   timer_.cancel();
   for (const Child& child : children_) {
@@ -20,7 +26,9 @@ Step RaceBase::step_race(Resumption& resumption) {
     resumption.check();
     if (attempts_ == 0) throw std::invalid_argument("race: no attempts");
     task_ = &resumption.task_state();
+    // All memory now: what hears of an end must not fail.
     children_.reserve(attempts_);
+    errors_.reserve(attempts_);
     begin_next();
   } else if (resumption.error() != nullptr) {
     cancelled_ = resumption.take_error();
@@ -43,20 +51,32 @@ Step RaceBase::step_race(Resumption& resumption) {
 /// Begins attempts until one is on its way.
 void RaceBase::begin_next() {
   timer_.cancel();
+  const WakesAtTheEnd guard{*this};
   while (begun_ < attempts_) {
     try {
-      AnyFuture attempt = begin_attempt(begun_++);
-      children_.push_back({attempt, Handle()});
-      children_.back().callback = ChildCallback::add(*attempt.state(), *this);
-      ++running_;
+      add_child(begin_attempt(begun_++));
     } catch (...) {
-      errors_.push_back(std::current_exception());
+      const std::exception_ptr error = std::current_exception();
+      if (error == nullptr || is_exit_error(error)) throw;
+      errors_.push_back(error);
       continue;
     }
     if (stagger_ && *stagger_ <= Duration::zero()) continue;
     break;
   }
   arm_next();
+}
+
+void RaceBase::add_child(AnyFuture attempt) {
+  children_.push_back({attempt, Handle()});
+  try {
+    children_.back().callback = ChildCallback::add(*attempt.state(), *this);
+  } catch (...) {
+    children_.pop_back();
+    attempt.state()->cancel_quietly();  // nobody would hear of its end
+    throw;
+  }
+  ++running_;
 }
 
 void RaceBase::arm_next() {
@@ -66,6 +86,7 @@ void RaceBase::arm_next() {
 
 void RaceBase::on_child_done(FutureState& child) {
   --running_;
+  const WakesAtTheEnd guard{*this};
   if (winner_ || cancelled_ != nullptr) {
     child.mark_retrieved();
   } else if (child.is_failed()) {
@@ -77,7 +98,6 @@ void RaceBase::on_child_done(FutureState& child) {
     timer_.cancel();
     cancel_all();
   }
-  if (running_ == 0) wake();
 }
 
 void RaceBase::cancel_all() {
@@ -86,8 +106,13 @@ void RaceBase::cancel_all() {
   }
 }
 
-void RaceBase::wake() {
-  if (waiter_ && !waiter_.done()) waiter_.set_result();
+void RaceBase::wake_if_over() noexcept {
+  if (running_ > 0 || !waiter_ || waiter_.done()) return;
+  try {
+    waiter_.set_result();
+  } catch (...) {  // NOLINT(bugprone-empty-catch)
+    // The loop is closed, and who waits has gone with it.
+  }
 }
 
 }  // namespace rondo::detail

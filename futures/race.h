@@ -17,7 +17,8 @@
 namespace rondo {
 
 /// Begins one attempt of a race(): `[&] { return create_task(connect(a)); }`.
-/// What it throws counts as the attempt's failure.
+/// What it throws counts as the attempt's failure, but for SystemExit and
+/// KeyboardInterrupt.
 template <class T>
 using Attempt = UniqueFunction<Future<T>()>;
 
@@ -44,10 +45,13 @@ class RaceBase : public ChildOwner {
   const AnyFuture& winner() const noexcept { return winner_; }
 
  private:
+  struct WakesAtTheEnd;
+
   void begin_next();
+  void add_child(AnyFuture attempt);
   void arm_next();
   void cancel_all();
-  void wake();
+  void wake_if_over() noexcept;
 
   std::size_t attempts_;
   std::optional<Duration> stagger_;

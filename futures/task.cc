@@ -195,10 +195,10 @@ inline void TaskState::wait_for(FutureState& future) {
 
 void TaskState::refuse_to_wait_for(const FutureState& future) {
   const std::string message =
-      &future == this ? "Task cannot await on itself: " + description()
-                      : "Task " + description() + " got Future " +
-                            future.description() +
-                            " attached to a different loop";
+      &future == this
+          ? "Task cannot await on itself: " + description()
+          : "Task " + description() + " got Future " + future.description() +
+                " attached to a different loop";
   extras().step_error = std::make_exception_ptr(RuntimeError(message));
   call_step_soon();
 }
@@ -251,12 +251,17 @@ bool TaskState::cancel(const std::exception_ptr& error) {
       if (!next->is_task() && next->cancel(error)) return true;
     }
     task->must_cancel_ = true;
-    if (error != nullptr) {
-      task->extras().cancel_error = error;
-    } else if (task->extras_ != nullptr) {
-      task->extras_->cancel_error = nullptr;
-    }
+    task->keep_cancel_error(error);
     return true;
+  }
+}
+
+void TaskState::keep_cancel_error(const std::exception_ptr& error) noexcept {
+  if (extras_ == nullptr && error == nullptr) return;
+  try {
+    extras().cancel_error = error;
+  } catch (const std::bad_alloc&) {  // NOLINT(bugprone-empty-catch)
+    // It is cancelled, if without the message.
   }
 }
 

@@ -11,7 +11,6 @@
 #include <condition_variable>
 #include <deque>
 #include <mutex>
-#include <optional>
 #include <stdexcept>
 #include <system_error>
 #include <utility>
@@ -232,7 +231,6 @@ class ThreadPool::State::Thread {
   Thread(const Thread&) = delete;
   Thread& operator=(const Thread&) = delete;
   ~Thread() {
-    std::optional<Queue> stranded;  // a deque allocates even when empty
     int error = 0;
     std::shared_ptr<State> last;
     {
@@ -244,21 +242,35 @@ class ThreadPool::State::Thread {
       // A job that ended its thread leaves its place to another.
       if (state_.threads.empty() && !state_.queue.empty()) {
         error = start_another();
-        if (error != 0) stranded = std::move(state_.queue);
       }
       if (!state_.gave_up) state_.ended.push_back(me);  // there is room
       if (state_.threads.empty()) last = std::move(state_.self);
       state_.thread_ended.notify_all();
     }
-    if (!stranded) return;
-    for (WorkPtr& work : *stranded) {
-      work->error = std::make_exception_ptr(std::system_error(
-          error, std::generic_category(), "ThreadPool: no thread can be made"));
+    if (error == 0) return;
+    while (WorkPtr work = take_stranded()) {
+      work->error = no_thread(error);
       report(std::move(work));
     }
   }
 
  private:
+  /// A job that has no thread, or null.
+  WorkPtr take_stranded() noexcept {
+    const std::lock_guard lock(state_.mutex);
+    if (!state_.threads.empty() || state_.queue.empty()) return nullptr;
+    WorkPtr work = std::move(state_.queue.front());
+    state_.queue.pop_front();
+    return work;
+  }
+  static std::exception_ptr no_thread(int error) noexcept {
+    try {
+      throw std::system_error(error, std::generic_category(),
+                              "ThreadPool: no thread can be made");
+    } catch (...) {
+      return std::current_exception();  // or the bad_alloc of its text
+    }
+  }
   int start_another() noexcept {
     try {
       return state_.start_thread();

@@ -112,12 +112,10 @@ class PromiseBase : public Frame {
   std::suspend_always initial_suspend() const noexcept { return {}; }
 
   /// Back to the trampoline, which goes on with who awaits.
-  class FinalAwaiter {
+  class FinalAwaiter : public std::suspend_always {
    public:
     explicit FinalAwaiter(CoroStack& stack) noexcept : stack_(stack) {}
-    bool await_ready() const noexcept { return false; }
     void await_suspend(std::coroutine_handle<>) const noexcept { stack_.pop(); }
-    void await_resume() const noexcept {}
 
    private:
     CoroStack& stack_;

@@ -59,8 +59,8 @@ inline void* allocate_block(std::size_t bytes) {
 
 /// `bytes` is what allocate_block() was told.
 inline void free_block(void* block, std::size_t bytes) noexcept {
-  if (bytes <= kBlockBytesMax &&
-      block_store.phase == BlockStore::Phase::kOpen) [[likely]] {
+  if (bytes <= kBlockBytesMax && block_store.phase == BlockStore::Phase::kOpen)
+      [[likely]] {
     BlockStore::Block*& list = block_store.free[BlockStore::class_of(bytes)];
     list = ::new (block) BlockStore::Block{list};
     return;

@@ -15,7 +15,7 @@ namespace rondo::detail {
 ///
 /// The link keeps the future until somebody takes it, or the loop closes.
 ///
-/// Threading: remote() and the shared_ptr from any thread, the rest on the
+/// Threading: post() and the shared_ptr from any thread, the rest on the
 ///   loop's. Whoever keeps it elsewhere drops it there only after it has been
 ///   taken or the loop has closed: it travels back to the loop by post().
 class FutureLink : public LoopBound {
@@ -29,11 +29,7 @@ class FutureLink : public LoopBound {
   FutureState* take() noexcept;
   /// Lets go of the future.
   void drop() noexcept;
-  /// The future, or null.
-  FutureState* future() const noexcept { return future_; }
 
-  /// The way to the loop.
-  RemoteQueue& remote() const noexcept { return *remote_; }
   /// From any thread: has `callback` run on the loop. If the loop is closed it
   /// is destroyed here. Does not fail: it waits for memory if there is none.
   void post(Callback callback) const noexcept;

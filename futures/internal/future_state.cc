@@ -129,13 +129,18 @@ bool FutureState::remove_entry(Entry* entry) noexcept {
   return false;
 }
 
-void bind_done_entry(Entry* entry) {
+void bind_done_entry(FutureState& future, Entry* entry) {
+  // The callback of one that is done believes that it has a reference, and
+  // may be destroyed before it gets one.
+  const bool is_done = future.done();
+  if (is_done) future.add_reference();
   try {
     bind_to_context(entry->callback);
   } catch (...) {
     drop_reference(entry);
     throw;
   }
+  if (is_done) future.release();
 }
 
 // -- its end -----------------------------------------------------------------

@@ -130,7 +130,6 @@ class FutureState : public InBlockPool {
   void add_entry(Entry* entry);
   /// Takes `entry` out if it still waits here. Returns whether it did.
   bool remove_entry(Entry* entry) noexcept;
-  bool has_callbacks() const noexcept { return last_callback_ != nullptr; }
   /// Calls `visit(Entry&)` for each callback that waits, oldest first, until
   /// it returns false.
   template <class Visit>
@@ -207,9 +206,9 @@ Entry* make_done_entry(FutureState& future, Call&& call,
   return entry;
 }
 
-/// Binds the callback of `entry` to the current context. Drops the entry if
-/// that throws.
-void bind_done_entry(Entry* entry);
+/// Binds the callback of `entry`, which is on its way into `future`'s list, to
+/// the current context. Drops the entry if that throws.
+void bind_done_entry(FutureState& future, Entry* entry);
 
 /// A user's done callback: `function` is called with the future.
 template <class F, class FutureHandle>

@@ -74,7 +74,7 @@ class TaskState : public FutureState {
   virtual std::vector<StackFrame> stack() const { return {}; }
   /// The operation in which the innermost frame waits, or the hand-written
   /// body; empty if there is none.
-  virtual std::string operation_name() const { return {}; }
+  virtual std::string operation_name() const = 0;
 
  protected:
   virtual Step advance(Resumption& resumption) = 0;
@@ -111,6 +111,7 @@ class TaskState : public FutureState {
   void end(Resumption& resumption);
   void link() noexcept;
   void unlink() noexcept;
+  void keep_cancel_error(const std::exception_ptr& error) noexcept;
   std::exception_ptr take_cancel_error() noexcept;
   Extras& extras();
 

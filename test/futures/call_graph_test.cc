@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <cstddef>
+#include <cstdint>
 #include <cstdio>
 #include <memory>
 #include <optional>
@@ -17,6 +19,7 @@
 #include "reactor/testing/virtual_time.h"
 #include "test/futures/bodies.h"
 #include "test/futures/scrubbed.h"
+#include "test/support/allocation.h"
 #include "test/support/log_capture.h"
 #include "test/support/passes.h"
 #include "test/support/scale.h"
@@ -214,6 +217,42 @@ TEST(CallGraph, OutlivesItsTasksAndTheirLoop) {
             "      |   in async awaits()");
 }
 
+// "Drops what it had."
+TEST(CallGraph, CanBeAssigned) {
+  Waiting w;
+  const Future<void> future(w.loop);
+  const AnyTask task = w.awaits(future, "waits");
+  run_passes(w.loop, 1);
+  FutureCallGraph graph = capture_call_graph(future, 0);
+  graph = capture_call_graph(task, 0);
+  EXPECT_EQ(scrubbed(to_string(graph)), "* Task(name='waits', id=*)");
+  graph = capture_call_graph(future, 0);
+  EXPECT_EQ(graph.awaited_by.at(0).future, task);
+}
+
+#ifndef RONDO_TEST_OPERATOR_NEW_IS_TAKEN
+TEST(CallGraph, IsDestroyedWithoutMemory) {
+  using Mode = test::FailingAllocations::Mode;
+  Waiting w;
+  const Future<void> future(w.loop);
+  w.awaits(future, "few");
+  const Task<void> many = w.awaits(future, "many");
+  for (int i = 0; i < 5; ++i) w.awaits(w.awaits(many, "one"), "behind");
+  run_passes(w.loop, 1);
+  const std::int64_t blocks = test::live_blocks();
+  std::optional<FutureCallGraph> graph = capture_call_graph(future);
+  EXPECT_GT(test::live_blocks(), blocks);
+  bool fired = false;
+  {
+    const test::FailingAllocations failing(1, Mode::kFromThenOn);
+    graph.reset();
+    fired = failing.fired();
+  }
+  EXPECT_TRUE(fired);
+  EXPECT_EQ(test::live_blocks(), blocks);
+}
+#endif
+
 // -- the current task --------------------------------------------------------
 
 TEST(CallGraph, OfTheCurrentTaskBeginsWhereItIsCaptured) {
@@ -281,6 +320,24 @@ TEST(CallGraph, IsPrintedWithANewline) {
   char text[100] = "";
   ASSERT_NE(std::fgets(text, sizeof text, file.get()), nullptr);
   EXPECT_EQ(text, format_call_graph(future) + "\n");
+}
+
+TEST(CallGraph, OfTheCurrentTaskIsPrinted) {
+  VirtualTimeLoop loop;
+  const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::tmpfile(),
+                                                             &std::fclose);
+  ASSERT_NE(file, nullptr);
+  loop.call_soon([&] { print_call_graph(file.get(), 0); });
+  create_task(loop, body([&](Resumption&) {
+                print_call_graph(file.get(), 0);
+                return Step::done();
+              }),
+              TaskOptions().name("t"));
+  loop.run_until_idle();
+  std::rewind(file.get());
+  char text[100] = "";
+  const std::size_t size = std::fread(text, 1, sizeof text, file.get());
+  EXPECT_EQ(scrubbed(std::string(text, size)), "\n* Task(name='t', id=*)\n");
 }
 
 // -- shapes ------------------------------------------------------------------

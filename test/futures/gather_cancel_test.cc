@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT
 #include <gtest/gtest.h>
 
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -10,6 +13,7 @@
 #include "futures/sleep.h"
 #include "reactor/testing/virtual_time.h"
 #include "test/futures/bodies.h"
+#include "test/support/allocation.h"
 #include "test/support/log_capture.h"
 #include "test/support/one_pass.h"
 #include "test/support/passes.h"
@@ -186,14 +190,48 @@ TEST(GatherCancel, OfRingsComesToAnEnd) {
     tasks.push_back(waits_for(loop, future));
   }
   for (std::size_t n = 0; n < kTasks; ++n) {
-    awaited[n] =
-        gather(loop, tasks[(n + 1) % kTasks], tasks[(n + 2) % kTasks],
-               tasks[(n + 7) % kTasks]);
+    awaited[n] = gather(loop, tasks[(n + 1) % kTasks], tasks[(n + 2) % kTasks],
+                        tasks[(n + 7) % kTasks]);
   }
   run_passes(loop, 1);
   EXPECT_TRUE(tasks[0].cancel());
   run_passes(loop, 4 * kTasks);
   for (const Task<void>& task : tasks) EXPECT_GT(task.cancelling(), 0u);
+}
+
+// An exception on the way drops what had to wait for the walk to come back.
+TEST(GatherCancelDeathTest, ThatIsRefusedKeepsNothing) {
+  constexpr std::size_t kLength = 150;
+  const LogCapture captured;  // of tasks that are still pending
+  EventLoop loop;
+  const Future<void> leaf(loop);
+  const Future<void> other(loop);
+  std::vector<AnyFuture> awaited{leaf};
+  awaited.reserve(kLength + 1);
+  std::vector<Task<void>> tasks;
+  for (std::size_t n = 0; n < kLength; ++n) {
+    tasks.push_back(waits_for(loop, awaited[n]));
+    awaited.push_back(gather(loop, tasks.back()));
+  }
+  const auto all = gather(loop, tasks.back(), other);
+  run_one_pass(loop);
+  const auto references = [&] {
+    std::uint32_t sum = 0;
+    for (const AnyFuture& future : awaited) sum += future.state()->references();
+    return sum;
+  };
+  // A forked child may not use its parent's loop: `other` says so.
+  EXPECT_EXIT(
+      {
+        const std::uint32_t before = references();
+        try {
+          all.cancel("why");
+        } catch (const RuntimeError&) {
+          std::_Exit(references() == before ? 0 : 1);
+        }
+        std::_Exit(2);
+      },
+      testing::ExitedWithCode(0), "");
 }
 
 // -- gather_ends -------------------------------------------------------------
@@ -239,6 +277,44 @@ TEST(GatherEnds, IsCancelledWithItsChildren) {
   run_one_pass(loop);
   EXPECT_TRUE(is_cancelled_error(all.state()->failure()));
   EXPECT_FALSE(all.cancel());
+}
+
+/// Turns a cancel into another exception.
+Task<void> stubborn(EventLoop& loop) {
+  return create_task(loop, body([](Resumption& resumption) {
+                       if (resumption.take_error() != nullptr) {
+                         throw std::runtime_error("bad");
+                       }
+                       return test::wait_for_ever(resumption);
+                     }));
+}
+
+// "res = fut.exception()", before they are thrown away (tasks.py,
+// _done_callback).
+TEST(GatherCancel, CountsAsReadingTheExceptions) {
+  EventLoop loop;
+  Reports reports(loop);
+  {
+    const auto all = gather(loop, return_exceptions, stubborn(loop));
+    run_one_pass(loop);
+    all.cancel();
+    run_passes(loop, 4);
+    EXPECT_EQ(repr(all.exception()), "CancelledError()");
+  }
+  EXPECT_EQ(reports.messages, Lines());
+}
+
+TEST(GatherEnds, CountsAsReadingThemWhenItIsCancelled) {
+  EventLoop loop;
+  Reports reports(loop);
+  {
+    const auto all = detail::gather_ends(loop, {stubborn(loop)});
+    run_one_pass(loop);
+    all.cancel();
+    run_passes(loop, 4);
+    EXPECT_EQ(repr(all.exception()), "CancelledError()");
+  }
+  EXPECT_EQ(reports.messages, Lines());
 }
 
 }  // namespace

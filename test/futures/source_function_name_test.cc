@@ -61,6 +61,11 @@ TEST(SourceFunctionName, OfAMemberOfALocalClass) {
 
 TEST(SourceFunctionName, OfNothingIsEmpty) { EXPECT_EQ(name_of(""), ""); }
 
+TEST(SourceFunctionName, OfWhatIsCutShort) {
+  EXPECT_EQ(name_of("void app::f(int, (ch"), "f");
+  EXPECT_EQ(name_of("void (anonymous"), "(anonymous");
+}
+
 std::string here() {
   return source_function_name(std::source_location::current());
 }

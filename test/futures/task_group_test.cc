@@ -73,6 +73,20 @@ TEST(TaskGroup, WaitsForAllItsTasks) {
   EXPECT_EQ(two.result(), 2);
 }
 
+TEST(TaskGroup, IsSeenInItsTasks) {
+  VirtualTimeLoop loop;
+  TaskGroup group;
+  Task<void> child;
+  create_task(loop,
+              With(group, block([&] { child = group.create_task(sleep(1)); })));
+  run_one_pass(loop);
+  const std::string text = to_string(child);
+  EXPECT_NE(text.find(" cb=[TaskGroup._on_task_done()]>"), std::string::npos)
+      << text;
+  loop.run_until_idle();
+  EXPECT_TRUE(child.done());
+}
+
 TEST(TaskGroup, WithoutTasksNeedNotWait) {
   EventLoop loop;
   TaskGroup group;

@@ -28,6 +28,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 PYTHON = '/usr/bin/python3'  # 3.11.2: Debian's own, not the first in the PATH
 BATCH = 1000
 SHOWN_MAX = 40  # lines of a trace
+BATCHES_A_PROCESS = 20  # CPython's grows slow with what it has run
 BATCH_TIMEOUT = 120  # s: thousands of times what a batch takes
 
 
@@ -41,9 +42,13 @@ class Side:
     def __init__(self, *command):
         self.command = command
         self.process = None
+        self.batches = 0
 
     def run(self, batch):
         """What the interpreter writes for a batch, {head: trace}'s text."""
+        self.batches += 1
+        if self.batches % BATCHES_A_PROCESS == 0:
+            self.close()
         if self.process is None:
             self.process = subprocess.Popen(
                 self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,

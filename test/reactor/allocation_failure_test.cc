@@ -182,6 +182,32 @@ TEST_F(AllocationFailure, LeavesTheCallbackWithWhoTriesToPost) {
   EXPECT_TRUE(ran);
 }
 
+// A timer that is running has left the heap, and has to come back.
+TEST_F(AllocationFailure, LeavesARescheduleUndone) {
+  int failures = 0;
+  for (int others = 0; others < 200; ++others) {
+    VirtualTimeLoop loop;
+    int ran = 0;
+    TimerHandle timer;
+    timer = loop.call_later(1h, [&] {
+      if (++ran == 2) return;
+      for (int i = 0; i < others; ++i) loop.call_later(3h, [] {});
+      try {
+        const test::FailingAllocations failing(
+            1, test::FailingAllocations::Mode::kOnce);
+        timer.reschedule(TimePoint(2h));
+      } catch (const std::bad_alloc&) {
+        ++failures;
+        EXPECT_EQ(timer.when(), TimePoint(1h));
+        EXPECT_TRUE(timer.reschedule(TimePoint(2h)));
+      }
+    });
+    loop.run_until_idle();
+    EXPECT_EQ(ran, 2);
+  }
+  EXPECT_GT(failures, 0);
+}
+
 // -- descriptors and signals -------------------------------------------------
 
 TEST_F(AllocationFailure, LeavesAddReaderAndAddWriterUndone) {
@@ -317,6 +343,34 @@ TEST_F(AllocationFailure, DoesNotStopTheLoopWhoseExceptionHandlerFails) {
       });
   testing::internal::GetCapturedStderr();
   EXPECT_GT(failures, 0);
+}
+
+// What cannot be told from the loop is told on stderr.
+TEST_F(AllocationFailure, DoesNotHideALostDescriptor) {
+  const LogCapture quiet;
+  EventLoop loop;
+  SocketPair pair;
+  const int fd = pair.a.get();
+  loop.add_reader(fd, [] {});
+  loop.add_writer(fd, [] {});
+  // Handles keep the two entries, or the report would find room in them.
+  const Snapshot kept = loop.snapshot();
+  pair.a.reset();
+  bool removed = false;
+  testing::internal::CaptureStderr();
+  {
+    const test::FailingAllocations failing(
+        1, test::FailingAllocations::Mode::kFromThenOn);
+    try {
+      for (;;) loop.call_soon([] {});
+    } catch (const std::bad_alloc&) {
+      removed = loop.remove_writer(fd);  // finds out about the reader
+    }
+  }
+  EXPECT_EQ(testing::internal::GetCapturedStderr(),
+            "rondo: fd " + std::to_string(fd) + " was lost by the loop\n");
+  EXPECT_TRUE(removed);
+  EXPECT_FALSE(loop.remove_reader(fd));
 }
 
 // -- what needs no memory ----------------------------------------------------

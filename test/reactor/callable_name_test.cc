@@ -15,6 +15,7 @@
 #include <string>
 #include <thread>
 #include <type_traits>
+#include <typeinfo>
 #include <vector>
 
 #include "reactor/partial.h"
@@ -199,6 +200,18 @@ TEST(CallableName, NamesATypeThatAMemberPointerIs) {
   const std::string name = callable_name(&Local::f);
   EXPECT_TRUE(name.starts_with("void (")) << name;
   EXPECT_TRUE(name.ends_with("::*)()")) << name;
+}
+
+/// A type whose name is `text`.
+class TypeCalled : public std::type_info {
+ public:
+  explicit TypeCalled(const char* text) : std::type_info(text) {}
+};
+
+TEST(CallableName, MayBeCutShort) {
+  EXPECT_EQ(function_object_name(TypeCalled("f()::{lambda(int")),
+            "f()::<lambda>");
+  EXPECT_EQ(function_object_name(TypeCalled("f()::$_")), "f()::<lambda>");
 }
 
 // "The demangled name of a type: `app::Session`."

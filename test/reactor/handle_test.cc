@@ -369,6 +369,18 @@ TEST(HandleToString, ShowsTheCallWhileItRuns) {
   EXPECT_NE(cancelled.find("<lambda>() at "), std::string::npos) << cancelled;
 }
 
+/// An argument whose text cannot be had.
+struct Untold {
+  friend std::string to_string(const Untold&) { throw 42; }
+};
+
+TEST(HandleToString, SaysSoIfTheCallCannotBeDescribed) {
+  EventLoop loop;
+  const Handle handle = loop.call_soon(call([](const Untold&) {}, Untold()));
+  const std::string place = here(__LINE__ - 1);
+  EXPECT_EQ(to_string(handle), "<Handle <its description threw>" + place);
+}
+
 // "One that has run, and so has nothing to show any more, is
 // `<Handle done at file.cc:8>`."
 TEST(HandleToString, OfACallbackThatHasRunShowsThePlaceOnly) {

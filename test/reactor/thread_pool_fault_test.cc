@@ -8,6 +8,7 @@
 #include <functional>
 #include <latch>
 #include <memory>
+#include <optional>
 #include <semaphore>
 #include <stdexcept>
 #include <string>
@@ -20,6 +21,7 @@
 #include "reactor/testing/scripted_kernel.h"
 #include "reactor/testing/virtual_time.h"
 #include "reactor/thread_pool.h"
+#include "test/support/allocation.h"
 #include "test/support/at_death.h"
 #include "test/support/descriptors.h"
 
@@ -193,6 +195,81 @@ TEST(ThreadPool, ReportsTheJobsBehindAnExitedThreadThatCannotBeReplaced) {
   loop.run_until_idle();
   EXPECT_EQ(failed, 3);
 }
+
+#ifndef RONDO_TEST_OPERATOR_NEW_IS_TAKEN
+// Nor for want of memory to write it down: of a second one, as there is room
+// for the first.
+TEST(ThreadPool, ReportsTheJobsBehindAnExitedThreadThatFindsNoMemory) {
+  VirtualTimeLoop loop;
+  for (int times = 0; times < 2; ++times) {  // room for the completions
+    for (int i = 0; i < 8; ++i) loop.remote_queue()->post([] {});
+    loop.run_until_idle();
+  }
+  ThreadPool pool(1);
+  std::latch queued(1);
+  pool.submit(
+      loop,
+      [&] {
+        queued.wait();
+        ::pthread_exit(nullptr);
+      },
+      nothing);
+  pool.submit(
+      loop,
+      [] {
+        // The text of this job's own exception comes first.
+        static thread_local std::optional<test::FailingAllocations> failing;
+        failing.emplace(2, test::FailingAllocations::Mode::kOnce);
+        ::pthread_exit(nullptr);
+      },
+      nothing);
+  std::string told;
+  pool.submit(
+      loop, [] { ADD_FAILURE() << "ran without a thread"; },
+      [&](std::exception_ptr error) { told = describe(error); });
+  queued.count_down();
+  EXPECT_TRUE(pool.shutdown());
+  loop.run_until_idle();
+  EXPECT_EQ(told,
+            "std::system_error: ThreadPool: no thread can be made: Cannot "
+            "allocate memory");
+}
+
+// Nor if there is none from then on.
+TEST(ThreadPool, ReportsTheJobsBehindAnExitedThreadThatFindsNoMemoryAtAll) {
+  VirtualTimeLoop loop;
+  for (int times = 0; times < 2; ++times) {  // room for the completions
+    for (int i = 0; i < 8; ++i) loop.remote_queue()->post([] {});
+    loop.run_until_idle();
+  }
+  ThreadPool pool(1);
+  std::latch queued(1);
+  pool.submit(
+      loop,
+      [&] {
+        queued.wait();
+        ::pthread_exit(nullptr);
+      },
+      nothing);
+  pool.submit(
+      loop,
+      [] {
+        // The text of this job's own exception comes first.
+        static thread_local std::optional<test::FailingAllocations> failing;
+        failing.emplace(2, test::FailingAllocations::Mode::kFromThenOn);
+        ::pthread_exit(nullptr);
+      },
+      nothing);
+  std::string told;
+  pool.submit(
+      loop, [] { ADD_FAILURE() << "ran without a thread"; },
+      [&](std::exception_ptr error) { told = describe(error); });
+  queued.count_down();
+  EXPECT_TRUE(pool.shutdown());
+  loop.run_until_idle();
+  EXPECT_NE(told, "");
+}
+#endif
 
 // -- H3: the loop goes away --------------------------------------------------
 

@@ -8,14 +8,17 @@
 #include <utility>
 #include <vector>
 
+#include "futures/as_completed.h"
 #include "futures/coro/with.h"
 #include "futures/gather.h"
 #include "futures/internal/block_pool.h"
+#include "futures/race.h"
 #include "futures/run.h"
 #include "futures/shield.h"
 #include "futures/sleep.h"
 #include "futures/wait.h"
 #include "futures/wait_for.h"
+#include "reactor/context.h"
 #include "reactor/snapshot.h"
 #include "reactor/testing/virtual_time.h"
 #include "test/futures/bodies.h"
@@ -157,6 +160,18 @@ TEST(FuturesAllocationFailure, LeavesANamedTaskUnmade) {
       [&](Scene& scene) { create_task(scene.loop, answer(), options); });
   expect_strong(
       [&](Scene& scene) { scene.waiting.set_name(std::string(100, 'n')); });
+}
+
+// What is made while there is a ContextVar has a context.
+TEST(FuturesAllocationFailure, LeavesWhatHasAContextUnmade) {
+  const ContextVar<int> variable("variable", 0);
+  for (const bool eager : {false, true}) {
+    expect_strong([&](Scene& scene) {
+      create_task(scene.loop, test::Returns(7),
+                  TaskOptions().eager_start(eager));
+    });
+  }
+  expect_strong([](Scene& scene) { scene.pending.add_done_callback(Large()); });
 }
 
 TEST(FuturesAllocationFailure, LeavesAShieldUnmade) {
@@ -390,6 +405,112 @@ TEST(FuturesAllocationFailure, IsSurvivedByRun) {
     }
   }
   EXPECT_EQ(run(main()), 7);
+}
+
+// Its entry has no reference to give back yet.
+TEST(FuturesAllocationFailure, LeavesACallbackWithAContextUnadded) {
+  const ContextVar<int> variable("variable", 0);
+  EventLoop loop;
+  const Future<int> done(loop);
+  done.set_result(7);
+  const std::uint32_t references = done.state()->references();
+  for (std::uint64_t nth = 1;; ++nth) {
+    try {
+      const FailingAllocations failing(nth, FailingAllocations::Mode::kOnce);
+      done.add_done_callback(Large());
+      break;
+    } catch (const std::bad_alloc&) {
+      ASSERT_EQ(done.state()->references(), references) << "allocation " << nth;
+    }
+  }
+  run_one_pass(loop);
+  EXPECT_EQ(done.state()->references(), references);
+}
+
+// The text may be had in vain; once there is one, the task is cancelled, at
+// worst without it.
+TEST(FuturesAllocationFailure, DoesNotStopACancelOfANewTask) {
+  int cancelled = 0;
+  for (std::uint64_t nth = 1; nth <= 8; ++nth) {
+    EventLoop loop;
+    const Task<int> task = create_task(loop, test::Returns(7));
+    const std::string text(100, 'x');
+    try {
+      const FailingAllocations failing(nth, FailingAllocations::Mode::kOnce);
+      task.cancel(text);
+    } catch (const std::bad_alloc&) {
+      EXPECT_EQ(task.cancelling(), 0u);
+      run_one_pass(loop);
+      EXPECT_EQ(end_of(task), "done");
+      continue;
+    }
+    run_one_pass(loop);
+    EXPECT_TRUE(task.cancelled());
+    ++cancelled;
+  }
+  EXPECT_GE(cancelled, 4);
+}
+
+Coro<int> fails(int n) {
+  co_await sleep(n);
+  throw 42;
+}
+
+Coro<void> race_of(bool stagger, bool some_win) {
+  std::vector<Attempt<int>> attempts;
+  attempts.emplace_back([]() -> Future<int> { return create_task(fails(1)); });
+  attempts.emplace_back([]() -> Future<int> { return create_task(fails(2)); });
+  attempts.emplace_back([some_win]() -> Future<int> {
+    if (some_win) return create_task(works(3));
+    return create_task(fails(3));
+  });
+  try {
+    auto one = race(std::move(attempts), stagger ? 5 : 0);
+    co_await std::move(one);
+  } catch (const ExceptionGroup&) {
+  }
+}
+
+TEST(FuturesAllocationFailure, IsSurvivedByRace) {
+  EXPECT_GT(survives([] { return race_of(false, true); }), 5);
+}
+
+TEST(FuturesAllocationFailure, IsSurvivedByRaceThatNobodyWins) {
+  EXPECT_GT(survives([] { return race_of(false, false); }), 5);
+}
+
+TEST(FuturesAllocationFailure, IsSurvivedByRaceWithAStagger) {
+  EXPECT_GT(survives([] { return race_of(true, true); }), 5);
+}
+
+TEST(FuturesAllocationFailure, IsSurvivedByRaceWithAStaggerThatNobodyWins) {
+  EXPECT_GT(survives([] { return race_of(true, false); }), 5);
+}
+
+TEST(FuturesAllocationFailure, IsSurvivedByAsCompleted) {
+  EXPECT_GT(survives([]() -> Coro<void> {
+              std::vector<Task<int>> tasks;
+              for (int i = 0; i < 10; ++i)
+                tasks.push_back(create_task(works(i)));
+              auto completed = as_completed(std::move(tasks));
+              while (completed.has_next()) co_await completed.next();
+            }),
+            5);
+}
+
+TEST(FuturesAllocationFailure, IsSurvivedByTheTimeoutOfAsCompleted) {
+  EXPECT_GT(survives([]() -> Coro<void> {
+              std::vector<Sleep<void>> sleeps;
+              for (int i = 0; i < 10; ++i) sleeps.push_back(sleep(5));
+              auto completed = as_completed(std::move(sleeps), 1);
+              while (completed.has_next()) {
+                try {
+                  co_await completed.next();
+                } catch (const TimeoutError&) {
+                }
+              }
+            }),
+            5);
 }
 
 }  // namespace

@@ -165,5 +165,41 @@ TEST(Queue, IsAsItWasIfACopyThrows) {
   for (int i = 0; i < 9; ++i) EXPECT_EQ(queue.get_nowait().value, i);
 }
 
+// The same for the ones that are there already, whichever it is.
+TEST(Queue, IsAsItWasIfACopyOfAnOldItemThrows) {
+  struct Item {
+    Item(int v, int* left) : value(v), copies_left(left) {}
+    Item(const Item& other)
+        : value(other.value), copies_left(other.copies_left) {
+      if (--*copies_left == 0) throw std::logic_error("no copy");
+    }
+    Item& operator=(const Item&) = delete;
+    ~Item() = default;
+    int value;
+    int* copies_left;
+  };
+  for (int nth = 1; nth <= 9; ++nth) {
+    int copies_left = 1000;
+    Queue<Item> queue;
+    for (int i = 0; i < 8; ++i) queue.put_nowait(Item(i, &copies_left));
+    copies_left = nth;
+    EXPECT_THROW(queue.put_nowait(Item(8, &copies_left)), std::logic_error);
+    EXPECT_EQ(queue.qsize(), 8u);
+    copies_left = 1000;
+    queue.put_nowait(Item(8, &copies_left));
+    for (int i = 0; i < 9; ++i) EXPECT_EQ(queue.get_nowait().value, i);
+  }
+}
+
+TEST(LifoQueue, DropsItsItemsInAnImmediateShutdown) {
+  const auto kept = std::make_shared<int>(0);
+  LifoQueue<std::shared_ptr<int>> queue;
+  for (int i = 0; i < 3; ++i) queue.put_nowait(kept);
+  queue.shutdown(/*immediate=*/true);
+  EXPECT_TRUE(queue.empty());
+  EXPECT_EQ(kept.use_count(), 1);
+  EXPECT_THROW(queue.get_nowait(), QueueShutDown);
+}
+
 }  // namespace
 }  // namespace rondo

@@ -143,6 +143,26 @@ TEST(Semaphore, WakesTheNextWhenThereIsATurnAndTheFirstIsCancelled) {
   EXPECT_TRUE(world.semaphore.locked());
 }
 
+// "Those who were woken late": who came while one turn was free and another was
+// on its way.
+TEST(Semaphore, WakesWhoCameBehindTheWoken) {
+  SemaphoreWorld world;
+  world.waiters("a");
+  world.semaphore.release();
+  world.semaphore.release();
+  EXPECT_EQ(world.text(world.semaphore),
+            "<Semaphore object at 0x* [locked, waiters:1]>");
+  const auto b = world.semaphore.acquire().start(world.loop);
+  const auto c = world.semaphore.acquire().start(world.loop);
+  run_passes(world.loop, 3);
+  EXPECT_EQ(world.order, "a");
+  EXPECT_TRUE(b.done());
+  EXPECT_FALSE(c.done());
+  world.semaphore.release();
+  world.loop.run_until_idle();
+  EXPECT_TRUE(c.done());
+}
+
 TEST(Semaphore, BelongsToTheLoopOfItsFirstWaiter) {
   SemaphoreWorld world;
   world.waiters("a");
