@@ -114,6 +114,7 @@ class [[nodiscard]] WaitFor : public Operation<WaitFor<A>, AwaitResult<A>> {
     } catch (...) {
       error = std::current_exception();
     }
+    // NOLINTNEXTLINE(bugprone-unchecked-optional-access): step() made it
     error = limit_->exit(std::move(error));
     if (error != nullptr) std::rethrow_exception(std::move(error));
     return Step::done();

@@ -65,7 +65,8 @@ Duration EventLoop::next_timeout() noexcept {
   // A cancelled timer has left the heap already; one that was moved back is
   // put where it belongs now.
   timers_.settle();
-  if (!ready_.empty() || !remote_items_.empty() || stopping_) {
+  if (!ready_.empty() || !remote_items_.empty() || stopping_ ||
+      !pass_ends_.empty()) {
     return Duration::zero();
   }
   if (timers_.empty() || timers_.next_deadline() == TimePoint::max()) {
@@ -199,18 +200,20 @@ void EventLoop::enqueue_due_timers() {
 // -- step 6: the one place in the library where a user's callback is called --
 
 [[gnu::always_inline]] inline void EventLoop::do_run_ready() {
-  if (ready_.empty()) return;
-  // Only what is ready now. What these callbacks schedule runs after the next
-  // poll, so a callback that reschedules itself cannot starve a socket.
-  const Entry* const last = ready_.back();
-  Entry* entry;
-  do {
-    entry = ready_.pop();
-    if (entry->has(Entry::kTimer)) {
-      __builtin_prefetch(static_cast<TimerEntry*>(entry)->ahead);
-    }
-    run(entry);
-  } while (entry != last);
+  if (!ready_.empty()) {
+    // Only what is ready now. What these callbacks schedule runs after the
+    // next poll, so a callback that reschedules itself cannot starve a socket.
+    const Entry* const last = ready_.back();
+    Entry* entry;
+    do {
+      entry = ready_.pop();
+      if (entry->has(Entry::kTimer)) {
+        __builtin_prefetch(static_cast<TimerEntry*>(entry)->ahead);
+      }
+      run(entry);
+    } while (entry != last);
+  }
+  if (!pass_ends_.empty()) pass_ends_.run();
 }
 
 /// An entry that is being run: kept, with its callback, until that returns or

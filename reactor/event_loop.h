@@ -22,6 +22,7 @@
 #include "reactor/internal/epoll_poller.h"
 #include "reactor/internal/fd_table.h"
 #include "reactor/internal/loop_extension.h"
+#include "reactor/internal/pass_end.h"
 #include "reactor/internal/ready_queue.h"
 #include "reactor/internal/signals.h"
 #include "reactor/internal/timer_heap.h"
@@ -383,6 +384,7 @@ class EventLoop {
   bool notifying_ = false;
   std::shared_ptr<ExceptionHandler> exception_handler_;
   std::unique_ptr<detail::LoopExtension> extension_;
+  detail::PassEnds pass_ends_;
   EventLoop* next_live_ = nullptr;  // see LiveLoops
 };
 

@@ -76,9 +76,11 @@ void EventLoop::report_exception(Entry* entry) {
     ExceptionContext context;
     context.exception = std::current_exception();
     context.handle = Handle(entry);
-    context.message = "Exception in callback " + describe_safely(*entry) +
-                      " at " + entry->where.file_name() + ":" +
-                      std::to_string(entry->where.line());
+    context.message = "Exception in callback " + describe_safely(*entry);
+    if (entry->where.line() != 0) {  // none for the library's own
+      context.message += std::string(" at ") + entry->where.file_name() + ":" +
+                         std::to_string(entry->where.line());
+    }
     call_exception_handler(context);
   } catch (const std::bad_alloc&) {
     // Not to be described, for want of memory. The place is still known.

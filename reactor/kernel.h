@@ -9,7 +9,9 @@
 #include <cstdint>
 
 struct epoll_event;
+struct msghdr;  // NOLINT(readability-identifier-naming)
 struct pollfd;
+struct sockaddr;
 
 namespace rondo {
 
@@ -84,6 +86,36 @@ class Kernel {
   virtual ssize_t send(int fd, const void* data, std::size_t size,
                        int flags) noexcept = 0;
 
+  /// socket(2) with SOCK_CLOEXEC | SOCK_NONBLOCK.
+  virtual int socket(int family, int type, int protocol) noexcept = 0;
+  /// bind(2).
+  virtual int bind(int fd, const ::sockaddr* address,
+                   unsigned size) noexcept = 0;
+  /// listen(2).
+  virtual int listen(int fd, int backlog) noexcept = 0;
+  /// accept4(2) with SOCK_CLOEXEC | SOCK_NONBLOCK.
+  virtual int accept(int fd, ::sockaddr* address, unsigned* size) noexcept = 0;
+  /// connect(2).
+  virtual int connect(int fd, const ::sockaddr* address,
+                      unsigned size) noexcept = 0;
+  /// shutdown(2).
+  virtual int shutdown(int fd, int how) noexcept = 0;
+  /// getsockname(2).
+  virtual int getsockname(int fd, ::sockaddr* address,
+                          unsigned* size) noexcept = 0;
+  /// getpeername(2).
+  virtual int getpeername(int fd, ::sockaddr* address,
+                          unsigned* size) noexcept = 0;
+  /// getsockopt(2).
+  virtual int getsockopt(int fd, int level, int name, void* value,
+                         unsigned* size) noexcept = 0;
+  /// setsockopt(2).
+  virtual int setsockopt(int fd, int level, int name, const void* value,
+                         unsigned size) noexcept = 0;
+  /// sendmsg(2).
+  virtual ssize_t sendmsg(int fd, const ::msghdr* message,
+                          int flags) noexcept = 0;
+
   /// fork(2).
   virtual ::pid_t fork() noexcept = 0;
   /// getpid(2).
@@ -142,6 +174,22 @@ class LinuxKernel : public Kernel {
                int flags) noexcept override;
   ssize_t send(int fd, const void* data, std::size_t size,
                int flags) noexcept override;
+  int socket(int family, int type, int protocol) noexcept override;
+  int bind(int fd, const ::sockaddr* address, unsigned size) noexcept override;
+  int listen(int fd, int backlog) noexcept override;
+  int accept(int fd, ::sockaddr* address, unsigned* size) noexcept override;
+  int connect(int fd, const ::sockaddr* address,
+              unsigned size) noexcept override;
+  int shutdown(int fd, int how) noexcept override;
+  int getsockname(int fd, ::sockaddr* address,
+                  unsigned* size) noexcept override;
+  int getpeername(int fd, ::sockaddr* address,
+                  unsigned* size) noexcept override;
+  int getsockopt(int fd, int level, int name, void* value,
+                 unsigned* size) noexcept override;
+  int setsockopt(int fd, int level, int name, const void* value,
+                 unsigned size) noexcept override;
+  ssize_t sendmsg(int fd, const ::msghdr* message, int flags) noexcept override;
   ::pid_t fork() noexcept override;
   ::pid_t getpid() noexcept override;
   ::pid_t getppid() noexcept override;

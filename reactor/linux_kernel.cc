@@ -106,6 +106,56 @@ ssize_t LinuxKernel::send(int fd, const void* data, std::size_t size,
   return ::send(fd, data, size, flags);
 }
 
+int LinuxKernel::socket(int family, int type, int protocol) noexcept {
+  return ::socket(family, type | SOCK_CLOEXEC | SOCK_NONBLOCK, protocol);
+}
+
+int LinuxKernel::bind(int fd, const sockaddr* address, unsigned size) noexcept {
+  return ::bind(fd, address, size);
+}
+
+int LinuxKernel::listen(int fd, int backlog) noexcept {
+  return ::listen(fd, backlog);
+}
+
+int LinuxKernel::accept(int fd, sockaddr* address, unsigned* size) noexcept {
+  return ::accept4(fd, address, size, SOCK_CLOEXEC | SOCK_NONBLOCK);
+}
+
+int LinuxKernel::connect(int fd, const sockaddr* address,
+                         unsigned size) noexcept {
+  return ::connect(fd, address, size);
+}
+
+int LinuxKernel::shutdown(int fd, int how) noexcept {
+  return ::shutdown(fd, how);
+}
+
+int LinuxKernel::getsockname(int fd, sockaddr* address,
+                             unsigned* size) noexcept {
+  return ::getsockname(fd, address, size);
+}
+
+int LinuxKernel::getpeername(int fd, sockaddr* address,
+                             unsigned* size) noexcept {
+  return ::getpeername(fd, address, size);
+}
+
+int LinuxKernel::getsockopt(int fd, int level, int name, void* value,
+                            unsigned* size) noexcept {
+  return ::getsockopt(fd, level, name, value, size);
+}
+
+int LinuxKernel::setsockopt(int fd, int level, int name, const void* value,
+                            unsigned size) noexcept {
+  return ::setsockopt(fd, level, name, value, size);
+}
+
+ssize_t LinuxKernel::sendmsg(int fd, const msghdr* message,
+                             int flags) noexcept {
+  return ::sendmsg(fd, message, flags);
+}
+
 ::pid_t LinuxKernel::fork() noexcept { return ::fork(); }
 
 ::pid_t LinuxKernel::getpid() noexcept { return ::getpid(); }

@@ -139,6 +139,7 @@ class PromiseBase : public Frame {
 template <class T>
 class Promise final : public PromiseBase {
  public:
+  // NOLINTNEXTLINE(google-explicit-constructor): the compiler calls it
   Promise(std::source_location at = std::source_location::current()) noexcept
       : PromiseBase(at) {}
   ~Promise() {
@@ -168,6 +169,7 @@ class Promise final : public PromiseBase {
 template <>
 class Promise<void> final : public PromiseBase {
  public:
+  // NOLINTNEXTLINE(google-explicit-constructor): the compiler calls it
   Promise(std::source_location at = std::source_location::current()) noexcept
       : PromiseBase(at) {}
 

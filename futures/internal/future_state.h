@@ -189,7 +189,7 @@ class FutureState : public InBlockPool {
   bool log_destroy_pending_ = true;
   bool in_list_ = false;
   bool has_body_ = false;
-  std::uint16_t cancels_requested_ = 0;
+  std::uint32_t cancels_requested_ = 0;
 };
 
 inline DoneCallbackBase::~DoneCallbackBase() {

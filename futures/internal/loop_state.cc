@@ -68,6 +68,7 @@ void LoopState::close() noexcept {
   // What a body lets go of may end other tasks, so always from the front.
   while (first_task != nullptr) first_task->abandon();
   while (first_bound_ != nullptr) first_bound_->abandon();
+  if (upper != nullptr) upper->on_close();
   // Its threads end by themselves; run() waits for them before.
   if (default_executor != nullptr) {
     try {

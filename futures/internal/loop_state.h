@@ -66,6 +66,8 @@ class LoopState {
   /// What run_in_executor() uses if none is given. Made when first used.
   std::shared_ptr<ThreadPool> default_executor;
   bool executor_is_shut_down = false;
+  /// What the layer above keeps.
+  std::unique_ptr<LoopExtension> upper;
   /// A CancelledError without a message: throwing it allocates nothing.
   const std::exception_ptr cancelled_error;
 

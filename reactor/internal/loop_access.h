@@ -41,6 +41,15 @@ struct LoopAccess {
     loop.ready_.push(entry);
   }
 
+  /// Calls `end` when the callbacks of this pass have run, or those of the
+  /// next one if none are running.
+  static void at_pass_end(EventLoop& loop, PassEnd& end) noexcept {
+    loop.pass_ends_.push(end);
+  }
+
+  /// The kernel that this loop was given.
+  static Kernel& kernel(EventLoop& loop) noexcept { return loop.kernel_; }
+
   /// What the layer above keeps with this loop, or null.
   static LoopExtension* extension(const EventLoop& loop) noexcept {
     return loop.extension_.get();

@@ -2,6 +2,7 @@
 #include "reactor/testing/scripted_kernel.h"
 
 #include <sys/epoll.h>
+#include <sys/socket.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -37,6 +38,17 @@ constexpr const char* kNames[] = {
     "pthread_sigmask",
     "prctl",
     "fcntl",
+    "socket",
+    "bind",
+    "listen",
+    "accept4",
+    "connect",
+    "shutdown",
+    "getsockname",
+    "getpeername",
+    "getsockopt",
+    "setsockopt",
+    "sendmsg",
 };
 
 KernelCall call_of(int operation) {
@@ -73,6 +85,14 @@ void ScriptedKernel::fail(KernelCall call, int error_number) {
 
 void ScriptedKernel::stop_failing() {
   for (Script& script : scripts_) script.last = 0;
+}
+
+void ScriptedKernel::shorten(KernelCall call, std::size_t bytes_max) {
+  scripts_[static_cast<int>(call)].bytes_max = bytes_max;
+}
+
+std::size_t ScriptedKernel::bytes_max(KernelCall call) const noexcept {
+  return scripts_[static_cast<int>(call)].bytes_max;
 }
 
 int ScriptedKernel::scripted(KernelCall call) noexcept {
@@ -265,13 +285,85 @@ int ScriptedKernel::socketpair(int* both) noexcept {
 ssize_t ScriptedKernel::recv(int fd, void* buffer, std::size_t size,
                              int flags) noexcept {
   if (fails(KernelCall::kRecv)) return -1;
-  return below_.recv(fd, buffer, size, flags);
+  const std::size_t most = bytes_max(KernelCall::kRecv);
+  return below_.recv(fd, buffer, most == 0 ? size : std::min(size, most),
+                     flags);
 }
 
 ssize_t ScriptedKernel::send(int fd, const void* data, std::size_t size,
                              int flags) noexcept {
   if (fails(KernelCall::kSend)) return -1;
-  return below_.send(fd, data, size, flags);
+  const std::size_t most = bytes_max(KernelCall::kSend);
+  return below_.send(fd, data, most == 0 ? size : std::min(size, most), flags);
+}
+
+int ScriptedKernel::socket(int family, int type, int protocol) noexcept {
+  if (fails(KernelCall::kSocket)) return -1;
+  const int fd = below_.socket(family, type, protocol);
+  opened(fd);
+  return fd;
+}
+
+int ScriptedKernel::bind(int fd, const sockaddr* address,
+                         unsigned size) noexcept {
+  if (fails(KernelCall::kBind)) return -1;
+  return below_.bind(fd, address, size);
+}
+
+int ScriptedKernel::listen(int fd, int backlog) noexcept {
+  if (fails(KernelCall::kListen)) return -1;
+  return below_.listen(fd, backlog);
+}
+
+int ScriptedKernel::accept(int fd, sockaddr* address, unsigned* size) noexcept {
+  if (fails(KernelCall::kAccept)) return -1;
+  const int accepted = below_.accept(fd, address, size);
+  opened(accepted);
+  return accepted;
+}
+
+int ScriptedKernel::connect(int fd, const sockaddr* address,
+                            unsigned size) noexcept {
+  if (fails(KernelCall::kConnect)) return -1;
+  return below_.connect(fd, address, size);
+}
+
+int ScriptedKernel::shutdown(int fd, int how) noexcept {
+  if (fails(KernelCall::kShutdown)) return -1;
+  return below_.shutdown(fd, how);
+}
+
+int ScriptedKernel::getsockname(int fd, sockaddr* address,
+                                unsigned* size) noexcept {
+  if (fails(KernelCall::kGetsockname)) return -1;
+  return below_.getsockname(fd, address, size);
+}
+
+int ScriptedKernel::getpeername(int fd, sockaddr* address,
+                                unsigned* size) noexcept {
+  if (fails(KernelCall::kGetpeername)) return -1;
+  return below_.getpeername(fd, address, size);
+}
+
+int ScriptedKernel::getsockopt(int fd, int level, int name, void* value,
+                               unsigned* size) noexcept {
+  if (fails(KernelCall::kGetsockopt)) return -1;
+  return below_.getsockopt(fd, level, name, value, size);
+}
+
+int ScriptedKernel::setsockopt(int fd, int level, int name, const void* value,
+                               unsigned size) noexcept {
+  if (fails(KernelCall::kSetsockopt)) return -1;
+  return below_.setsockopt(fd, level, name, value, size);
+}
+
+ssize_t ScriptedKernel::sendmsg(int fd, const msghdr* message,
+                                int flags) noexcept {
+  if (fails(KernelCall::kSendmsg)) return -1;
+  const std::size_t most = bytes_max(KernelCall::kSend);
+  if (most == 0) return below_.sendmsg(fd, message, flags);
+  const iovec& first = message->msg_iov[0];
+  return below_.send(fd, first.iov_base, std::min(first.iov_len, most), flags);
 }
 
 ::pid_t ScriptedKernel::fork() noexcept {

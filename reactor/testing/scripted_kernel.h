@@ -40,6 +40,17 @@ enum class KernelCall {
   kSignalMask,
   kPrctl,
   kFcntl,
+  kSocket,
+  kBind,
+  kListen,
+  kAccept,
+  kConnect,
+  kShutdown,
+  kGetsockname,
+  kGetpeername,
+  kGetsockopt,
+  kSetsockopt,
+  kSendmsg,
 };
 
 /// The name of the system call: "epoll_ctl(ADD)".
@@ -78,6 +89,9 @@ class ScriptedKernel : public Kernel {
   void fail(KernelCall call, int error_number);
   /// No call fails any more.
   void stop_failing();
+  /// recv() or send() moves `bytes_max` bytes at most, as a kernel may that is
+  /// short of room; sendmsg() counts as a send(). Zero: as many as it likes.
+  void shorten(KernelCall call, std::size_t bytes_max);
 
   /// How often `call` was made, failed ones counted.
   std::uint64_t calls(KernelCall call) const;
@@ -125,6 +139,22 @@ class ScriptedKernel : public Kernel {
                int flags) noexcept override;
   ssize_t send(int fd, const void* data, std::size_t size,
                int flags) noexcept override;
+  int socket(int family, int type, int protocol) noexcept override;
+  int bind(int fd, const ::sockaddr* address, unsigned size) noexcept override;
+  int listen(int fd, int backlog) noexcept override;
+  int accept(int fd, ::sockaddr* address, unsigned* size) noexcept override;
+  int connect(int fd, const ::sockaddr* address,
+              unsigned size) noexcept override;
+  int shutdown(int fd, int how) noexcept override;
+  int getsockname(int fd, ::sockaddr* address,
+                  unsigned* size) noexcept override;
+  int getpeername(int fd, ::sockaddr* address,
+                  unsigned* size) noexcept override;
+  int getsockopt(int fd, int level, int name, void* value,
+                 unsigned* size) noexcept override;
+  int setsockopt(int fd, int level, int name, const void* value,
+                 unsigned size) noexcept override;
+  ssize_t sendmsg(int fd, const ::msghdr* message, int flags) noexcept override;
   ::pid_t fork() noexcept override;
   ::pid_t getpid() noexcept override { return below_.getpid(); }
   ::pid_t getppid() noexcept override { return below_.getppid(); }
@@ -145,16 +175,18 @@ class ScriptedKernel : public Kernel {
     std::atomic<std::uint64_t> first{1};  // the calls that fail, in
     std::atomic<std::uint64_t> last{0};   // terms of `calls`
     std::atomic<int> error_number{0};
+    std::atomic<std::size_t> bytes_max{0};  // see shorten()
   };
 
   /// Counts the call. The errno that it is to fail with, or zero.
   int scripted(KernelCall call) noexcept;
   /// The same, into errno. Whether there was one.
   bool fails(KernelCall call) noexcept;
+  std::size_t bytes_max(KernelCall call) const noexcept;
   void opened(int fd) noexcept;
   void waited(bool may_sleep, int answer) noexcept;
 
-  static constexpr int kCalls = 27;
+  static constexpr int kCalls = 38;
 
   Kernel& below_;
   Script scripts_[kCalls];

@@ -117,6 +117,45 @@ class ShadowKernel : public Kernel {
                int flags) noexcept override {
     return below_.send(fd, data, size, flags);
   }
+  int socket(int family, int type, int protocol) noexcept override {
+    return below_.socket(family, type, protocol);
+  }
+  int bind(int fd, const ::sockaddr* address, unsigned size) noexcept override {
+    return below_.bind(fd, address, size);
+  }
+  int listen(int fd, int backlog) noexcept override {
+    return below_.listen(fd, backlog);
+  }
+  int accept(int fd, ::sockaddr* address, unsigned* size) noexcept override {
+    return below_.accept(fd, address, size);
+  }
+  int connect(int fd, const ::sockaddr* address,
+              unsigned size) noexcept override {
+    return below_.connect(fd, address, size);
+  }
+  int shutdown(int fd, int how) noexcept override {
+    return below_.shutdown(fd, how);
+  }
+  int getsockname(int fd, ::sockaddr* address,
+                  unsigned* size) noexcept override {
+    return below_.getsockname(fd, address, size);
+  }
+  int getpeername(int fd, ::sockaddr* address,
+                  unsigned* size) noexcept override {
+    return below_.getpeername(fd, address, size);
+  }
+  int getsockopt(int fd, int level, int name, void* value,
+                 unsigned* size) noexcept override {
+    return below_.getsockopt(fd, level, name, value, size);
+  }
+  int setsockopt(int fd, int level, int name, const void* value,
+                 unsigned size) noexcept override {
+    return below_.setsockopt(fd, level, name, value, size);
+  }
+  ssize_t sendmsg(int fd, const ::msghdr* message,
+                  int flags) noexcept override {
+    return below_.sendmsg(fd, message, flags);
+  }
   ::pid_t fork() noexcept override { return below_.fork(); }
   ::pid_t getpid() noexcept override { return below_.getpid(); }
   ::pid_t getppid() noexcept override { return below_.getppid(); }
