@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: MIT
+#include "net/internal/net_state.h"
+
+#include <utility>
+
+#include "futures/internal/loop_state.h"
+#include "reactor/internal/loop_access.h"
+#include "reactor/thread_pool.h"
+
+namespace rondo::detail {
+
+NetState& NetState::of(EventLoop& loop) {
+  std::unique_ptr<LoopExtension>& kept = LoopState::of(loop).upper;
+  if (kept == nullptr) kept.reset(new NetState(LoopAccess::kernel(loop)));
+  return static_cast<NetState&>(*kept);
+}
+
+NetState::NetState(Kernel& kernel) : kernel_(kernel) {
+  buffers_.reserve(kKeptMax);
+}
+
+NetState::~NetState() { NetState::on_close(); }
+
+void NetState::on_close() noexcept {
+  if (resolver_ == nullptr) return;
+  try {
+    resolver_->shutdown(Duration::zero());  // its threads end by themselves
+  } catch (...) {                           // NOLINT(bugprone-empty-catch)
+    // On a thread of that very pool.
+  }
+  resolver_.reset();
+}
+
+ThreadPool& NetState::resolver() {
+  if (resolver_ == nullptr) {
+    resolver_ =
+        std::make_unique<ThreadPool>(kResolverThreads, "resolver", kernel_);
+  }
+  return *resolver_;
+}
+
+char* NetState::read_buffer() {
+  if (read_buffer_ == nullptr) read_buffer_.reset(new char[kReadBytes]);
+  return read_buffer_.get();
+}
+
+std::string NetState::take_buffer() noexcept {
+  if (buffers_.empty()) return {};
+  std::string buffer = std::move(buffers_.back());
+  buffers_.pop_back();
+  return buffer;
+}
+
+void NetState::give_back(std::string& buffer) noexcept {
+  buffer.clear();
+  if (buffer.capacity() >= kKeptBytesMin &&
+      buffer.capacity() <= kKeptBytesMax && buffers_.size() < kKeptMax) {
+    buffers_.push_back(std::move(buffer));
+  }
+  buffer = std::string();
+}
+
+}  // namespace rondo::detail

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "reactor/internal/loop_extension.h"
+#include "reactor/kernel.h"
+
+namespace rondo {
+
+class EventLoop;
+class ThreadPool;
+
+namespace detail {
+
+/// What this layer keeps for a loop: memory that its connections share, so
+/// that one that is idle needs none and a busy one allocates nothing.
+class NetState final : public LoopExtension {
+ public:
+  /// That of `loop`, made when first asked for.
+  static NetState& of(EventLoop& loop);
+  ~NetState() override;
+
+  /// What one recv(2) may give. asyncio's max_size.
+  static constexpr std::size_t kReadBytes = std::size_t{256} * 1024;
+  /// kReadBytes for what is being read now. The kernel gives its pages when
+  /// they are first touched.
+  char* read_buffer();
+
+  /// An empty string that has memory already, if there is one.
+  std::string take_buffer() noexcept;
+  /// Keeps the memory of `buffer` for the next one, and leaves it empty.
+  void give_back(std::string& buffer) noexcept;
+
+  /// The threads that look names up. Made when first used.
+  ThreadPool& resolver();
+
+  Kernel& kernel() const noexcept { return kernel_; }
+  void on_close() noexcept override;
+
+ private:
+  // One that is smaller or larger is freed; and no more than so many are kept.
+  static constexpr std::size_t kKeptBytesMin = 64;
+  static constexpr std::size_t kKeptBytesMax = std::size_t{64} * 1024;
+  static constexpr std::size_t kKeptMax = 64;
+
+  // A name server that does not answer keeps a thread for a minute.
+  static constexpr std::size_t kResolverThreads = 4;
+
+  explicit NetState(Kernel& kernel);
+
+  Kernel& kernel_;
+  std::unique_ptr<char[]> read_buffer_;
+  std::unique_ptr<ThreadPool> resolver_;
+  std::vector<std::string> buffers_;
+};
+
+}  // namespace detail
+}  // namespace rondo

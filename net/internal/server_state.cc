@@ -1,0 +1,255 @@
+// SPDX-License-Identifier: MIT
+#include "net/internal/server_state.h"
+
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <system_error>
+#include <utility>
+
+#include "reactor/errors.h"
+#include "reactor/event_loop.h"
+
+namespace rondo::detail {
+
+namespace {
+
+/// asyncio's ACCEPT_RETRY_DELAY.
+constexpr Duration kRetryDelay = std::chrono::seconds(1);
+
+/// What accept(2) may answer of a connection that ended before it was ours:
+/// "Linux passes already-pending network errors on the new socket".
+bool is_of_the_connection(int error_number) {
+  switch (error_number) {
+    case ECONNABORTED:
+    case ENETDOWN:
+    case EPROTO:
+    case ENOPROTOOPT:
+    case EHOSTDOWN:
+    case ENONET:
+    case EHOSTUNREACH:
+    case EOPNOTSUPP:
+    case ENETUNREACH:
+    case EPERM:  // a firewall's rule
+      return true;
+    default:
+      return false;
+  }
+}
+
+}  // namespace
+
+std::shared_ptr<ServerState> ServerState::create(EventLoop& loop,
+                                                 ProtocolFactory factory,
+                                                 std::vector<UniqueFd> sockets,
+                                                 const ServerOptions& options) {
+  auto state = std::make_shared<ServerState>(loop, std::move(factory), options);
+  for (UniqueFd& socket : sockets) {
+    ::sockaddr_storage storage;
+    unsigned size = sizeof storage;
+    auto* native = reinterpret_cast<::sockaddr*>(&storage);
+    if (state->net_.kernel().getsockname(socket.get(), native, &size) != 0) {
+      throw std::system_error(errno, std::generic_category(), "getsockname");
+    }
+    state->listeners_.push_back(
+        {std::move(socket), Address::from_native(native, size)});
+  }
+  state->self_ = state;
+  LoopState::of(loop).link(*state);
+  return state;
+}
+
+ServerState::ServerState(EventLoop& loop, ProtocolFactory factory,
+                         const ServerOptions& options)
+    : loop_(loop),
+      net_(NetState::of(loop)),
+      factory_(std::move(factory)),
+      options_(options) {}
+
+std::vector<ListeningSocket> ServerState::sockets() const {
+  std::vector<ListeningSocket> sockets;
+  for (const Listener& listener : listeners_) {
+    sockets.emplace_back(listener.socket.get(), listener.address);
+  }
+  return sockets;
+}
+
+// -- accepting ---------------------------------------------------------------
+
+void ServerState::start_serving() {
+  if (is_closed_) throw RuntimeError("server " + description() + " is closed");
+  if (is_serving_) return;
+  for (const Listener& listener : listeners_) {
+    if (net_.kernel().listen(listener.socket.get(), options_.backlog()) != 0) {
+      throw std::system_error(errno, std::generic_category(),
+                              "listen on " + to_string(listener.address));
+    }
+  }
+  try {
+    for (const Listener& listener : listeners_) watch(listener);
+  } catch (...) {
+    for (const Listener& listener : listeners_) {
+      loop_.remove_reader(listener.socket.get());
+    }
+    throw;
+  }
+  is_serving_ = true;
+}
+
+void ServerState::watch(const Listener& listener) {
+  loop_.add_reader(listener.socket.get(),
+                   [this, &listener] { on_acceptable(listener); });
+}
+
+/// Takes what there is, up to a number: the connections that are open have a
+/// right to this pass, too.
+void ServerState::on_acceptable(const Listener& listener) {
+  const std::shared_ptr<ServerState> keep = self_;
+  const int budget = std::max(1, options_.backlog());
+  for (int left = budget; left > 0 && is_serving_; --left) {
+    ::sockaddr_storage storage;
+    unsigned size = sizeof storage;
+    auto* native = reinterpret_cast<::sockaddr*>(&storage);
+    const int fd = net_.kernel().accept(listener.socket.get(), native, &size);
+    if (fd >= 0) {
+      begin_connection(UniqueFd(fd, net_.kernel()),
+                       Address::from_native(native, size));
+      continue;
+    }
+    if (errno == EINTR || is_of_the_connection(errno)) continue;
+    if (errno != EAGAIN && errno != EWOULDBLOCK) {
+      pause_accepting(listener, errno);
+    }
+    return;
+  }
+}
+
+void ServerState::begin_connection(UniqueFd socket, Address peername) {
+  try {
+    const int on = 1;
+    const int family = peername.family();
+    if (family == AF_INET || family == AF_INET6) {
+      // Each write leaves at once. Those of one pass are gathered already.
+      net_.kernel().setsockopt(socket.get(), IPPROTO_TCP, TCP_NODELAY, &on,
+                               sizeof on);
+    }
+    if (options_.keep_alive()) {
+      net_.kernel().setsockopt(socket.get(), SOL_SOCKET, SO_KEEPALIVE, &on,
+                               sizeof on);
+    }
+    std::shared_ptr<BaseProtocol> protocol = factory_();
+    if (is_closed_) return;  // by the factory
+    if (clients_.size() == clients_.capacity()) {
+      clients_.reserve(2 * clients_.size() + 8);
+    }
+    const std::shared_ptr<SocketTransport> transport =
+        SocketTransport::create(loop_, std::move(socket), std::move(protocol),
+                                std::move(peername), this, Future<void>());
+    transport->owner_slot = clients_.size();
+    clients_.push_back(transport.get());
+  } catch (const SystemExit&) {
+    throw;
+  } catch (const KeyboardInterrupt&) {
+    throw;
+  } catch (...) {
+    ExceptionContext context(
+        "Error on transport creation for incoming connection");
+    context.exception = std::current_exception();
+    if (context.exception == nullptr) throw;  // pthread_exit(3)
+    loop_.call_exception_handler(context);
+  }
+}
+
+/// No descriptor left, or no memory: the connections wait in the kernel, and
+/// the loop does not spin on them.
+void ServerState::pause_accepting(const Listener& listener, int error_number) {
+  resume_later();  // first: what follows may close the server, or throw
+  loop_.remove_reader(listener.socket.get());
+  ExceptionContext context("socket.accept() out of system resource");
+  context.exception = std::make_exception_ptr(
+      std::system_error(error_number, std::generic_category(),
+                        "accept on " + to_string(listener.address)));
+  loop_.call_exception_handler(context);
+}
+
+void ServerState::resume_later() {
+  resume_.cancel();
+  resume_ = loop_.call_later(kRetryDelay, [this] {
+    try {
+      for (const Listener& each : listeners_) watch(each);
+    } catch (...) {
+      resume_later();
+      throw;
+    }
+  });
+}
+
+// -- its end -----------------------------------------------------------------
+
+void ServerState::close() noexcept {
+  if (std::exchange(is_closed_, true)) return;
+  is_serving_ = false;
+  resume_.cancel();
+  for (const Listener& listener : listeners_) {
+    loop_.remove_reader(listener.socket.get());
+  }
+  listeners_.clear();
+  if (serving_forever) serving_forever.state()->cancel_quietly();
+  wake_if_ended();
+}
+
+Future<void> ServerState::wait_closed() {
+  Future<void> ended(loop_);
+  if (is_closed_ && clients_.empty()) {
+    ended.set_result();
+  } else {
+    waiters_.push_back(ended);
+  }
+  return ended;
+}
+
+void ServerState::on_transport_end(SocketTransport& transport) noexcept {
+  SocketTransport* const last = clients_.back();
+  last->owner_slot = transport.owner_slot;
+  clients_[transport.owner_slot] = last;
+  clients_.pop_back();
+  wake_if_ended();
+}
+
+void ServerState::wake_if_ended() noexcept {
+  if (!is_closed_ || !clients_.empty() || self_ == nullptr) return;
+  const std::shared_ptr<ServerState> keep = std::move(self_);
+  LoopState::of(loop_).unlink(*this);
+  for (const Future<void>& waiter : std::exchange(waiters_, {})) {
+    try {
+      if (!waiter.done()) waiter.set_result();
+    } catch (...) {  // NOLINT(bugprone-empty-catch)
+      // Its callbacks cannot be queued: the loop is closed.
+    }
+  }
+}
+
+/// The loop is closed. Its transports end by themselves.
+void ServerState::abandon() noexcept {
+  const std::shared_ptr<ServerState> keep = self_;
+  waiters_.clear();
+  close();
+  if (self_ == nullptr) return;
+  LoopState::of(loop_).unlink(*this);
+  self_.reset();
+  for (SocketTransport* client : clients_) client->disown();
+  clients_.clear();
+}
+
+std::string ServerState::description() const {
+  std::string text = "<Server sockets=[";
+  for (const Listener& listener : listeners_) {
+    if (&listener != &listeners_.front()) text += ", ";
+    text += to_string(listener.address);
+  }
+  return text + "]>";
+}
+
+}  // namespace rondo::detail

@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <exception>
+#include <limits>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "futures/future.h"
+#include "futures/internal/loop_state.h"
+#include "net/internal/net_state.h"
+#include "net/transport.h"
+#include "reactor/internal/pass_end.h"
+#include "reactor/unique_fd.h"
+
+namespace rondo::detail {
+
+class SocketTransport;
+
+/// Whoever wants to hear of the end of a transport: its server.
+class TransportOwner {
+ public:
+  virtual void on_transport_end(SocketTransport& transport) noexcept = 0;
+
+ protected:
+  ~TransportOwner() = default;
+};
+
+/// A connected stream socket. asyncio's _SelectorSocketTransport.
+///
+///                  close()                  all is sent
+///     open ----------------------> closing ------------+
+///      |  eof_received() is false                      |
+///      |                                               v
+///      +---- abort(), an error, a callback threw --> ending --> ended
+///                                  (connection_lost() is queued)
+///
+/// It keeps itself until it has ended, or its loop is closed.
+class SocketTransport final : public Transport,
+                              private LoopBound,
+                              private PassEnd {
+ public:
+  /// A transport on `socket`, which is connected and non-blocking. In the next
+  /// pass connection_made() is called; then reading begins, and `made` is done
+  /// if it is one. `owner` is null or outlives its on_transport_end().
+  static std::shared_ptr<SocketTransport> create(
+      EventLoop& loop, UniqueFd socket, std::shared_ptr<BaseProtocol> protocol,
+      Address peername, TransportOwner* owner, Future<void> made);
+  /// For create().
+  SocketTransport(EventLoop& loop, UniqueFd socket, Address peername,
+                  TransportOwner* owner);
+  ~SocketTransport() override;
+
+  /// Where its owner has it.
+  std::size_t owner_slot = 0;
+  /// Its owner is gone.
+  void disown() noexcept { owner_ = nullptr; }
+
+  void close() override;
+  void abort() override { force_close(nullptr); }
+  bool is_closing() const noexcept override { return is_closing_; }
+
+  void pause_reading() override;
+  void resume_reading() override;
+  bool is_reading() const noexcept override {
+    return !is_closing_ && !is_paused_;
+  }
+
+  void write(std::string_view data) override;
+  void write_eof() override;
+  std::size_t get_write_buffer_size() override;
+  WriteBufferLimits get_write_buffer_limits() const noexcept override {
+    return limits_;
+  }
+  void set_write_buffer_limits(std::optional<std::size_t> high,
+                               std::optional<std::size_t> low) override;
+  void set_write_buffer_cap(std::size_t bytes) override { cap_ = bytes; }
+
+  EventLoop& loop() const noexcept override { return loop_; }
+  std::shared_ptr<BaseProtocol> get_protocol() const override {
+    return protocol_;
+  }
+  void set_protocol(std::shared_ptr<BaseProtocol> protocol) override;
+  int fd() const noexcept override { return socket_.get(); }
+  const Address& peername() const override { return peername_; }
+  const Address& sockname() const override;
+  std::string description() const override;
+
+ private:
+  // What one write may add without being sent at once.
+  static constexpr std::size_t kGatherBytes = std::size_t{16} * 1024;
+  // asyncio's LOG_THRESHOLD_FOR_CONNLOST_WRITES.
+  static constexpr unsigned kLostWritesLogged = 5;
+
+  void begin(Future<void>& made);
+  void go_on(Future<void>& made);
+  void start_reading();
+  void stop_reading() noexcept;
+
+  void on_readable();
+  void read_into_shared();
+  void read_into_protocols();
+  /// Whether `size`, which recv() has answered, is a number of bytes: not
+  /// the end of the stream, nor an error, both of which are dealt with.
+  bool has_read(ssize_t size);
+  void on_end_of_stream();
+
+  std::size_t unsent() const noexcept { return buffer_.size() - sent_; }
+  void buffer(std::string_view data);
+  void overflow();
+  void flush_later() noexcept;
+  std::size_t has_sent(ssize_t size);
+  void send_buffer();
+  std::size_t send_behind_buffer(std::string_view data);
+  void flush();
+  void all_sent();
+  void on_writable();
+  void on_pass_end() override;
+  void wait_until_writable();
+  void stop_waiting() noexcept;
+  void shut_down_writing() noexcept;
+  void pause_protocol();
+  void resume_protocol();
+
+  struct End;
+
+  template <class Callback, class OnError>
+  bool guarded(Callback&& callback, OnError&& on_error);
+  /// Calls `callback`; what it throws ends the connection, and the exception
+  /// handler hears `message`. Whether it has thrown nothing.
+  template <class Callback>
+  bool tell(const char* message, Callback&& callback);
+  void report(const char* message, const std::exception_ptr& error);
+  void fail(const char* message, std::exception_ptr error);
+  void fail(const char* message, const char* operation, int error_number);
+  void force_close(std::exception_ptr error);
+  void end_soon(std::exception_ptr error);
+  void queue_end();
+  void end();
+  void let_go() noexcept;
+  void release() noexcept;
+  void abandon() noexcept override;
+
+  EventLoop& loop_;
+  NetState& net_;
+  UniqueFd socket_;
+  std::shared_ptr<SocketTransport> self_;  // until the end
+  std::shared_ptr<BaseProtocol> protocol_;
+  // The same; one of the two.
+  class Protocol* stream_protocol_ = nullptr;
+  BufferedProtocol* buffered_protocol_ = nullptr;
+  TransportOwner* owner_;
+  const Address peername_;
+  mutable Address sockname_;
+
+  std::string buffer_;    // what was written, and
+  std::size_t sent_ = 0;  // how much of it is gone
+  WriteBufferLimits limits_;
+  std::size_t cap_ = std::numeric_limits<std::size_t>::max();
+  std::exception_ptr error_;  // what it ends with
+  std::uint32_t lost_ = 0;    // asyncio's _conn_lost: not zero when it ends
+  bool is_closing_ = false;
+  bool is_paused_ = false;  // reading
+  bool reads_ = false;      // the loop watches for readable
+  bool writes_ = false;     // and for writable
+  bool in_read_ = false;    // a callback of on_readable() is on the stack
+  bool has_eof_ = false;    // write_eof() was called
+  bool has_read_all_ = false;
+  bool end_is_queued_ = false;
+  bool is_over_ = false;  // connection_lost() was called
+  bool protocol_paused_ = false;
+};
+
+}  // namespace rondo::detail

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: MIT
+#include "net/internal/stream_protocol.h"
+
+#include <utility>
+
+#include "futures/errors.h"
+#include "reactor/errors.h"
+#include "reactor/event_loop.h"
+
+namespace rondo::detail {
+
+void StreamProtocol::connection_made(Transport& transport) {
+  reader_ = std::make_shared<ReaderState>(transport.loop(), limit_);
+  reader_->set_transport(transport.weak_from_this());
+  if (handler_ != nullptr) handle(transport);
+}
+
+/// Reports what the handler fails with, and closes the connection (CPython
+/// 3.11 leaves it open).
+void StreamProtocol::handle(Transport& transport) {
+  const std::shared_ptr<Transport> kept = transport.shared_from_this();
+  // The task runs code of the handler's, which may be a lambda: kept, too.
+  const std::shared_ptr<const StreamHandler> handler = std::move(handler_);
+  const AnyFuture task =
+      (*handler)(StreamReader(reader_), StreamWriter(kept, shared_from_this()));
+  if (!task) return;
+  task.add_done_callback([kept, handler](const AnyFuture& done) {
+    if (!done.cancelled() && done.exception() == nullptr) return;
+    if (!done.cancelled()) {
+      ExceptionContext context("Unhandled exception in client_connected_cb");
+      context.exception = done.exception();
+      context.extra.emplace_back("transport", to_string(*kept));
+      kept->loop().call_exception_handler(context);
+    }
+    kept->close();
+  });
+}
+
+void StreamProtocol::data_received(std::string_view data) {
+  reader_->feed_data(data);
+}
+
+/// Half open: the handler may have something left to say.
+bool StreamProtocol::eof_received() {
+  reader_->feed_eof();
+  return true;
+}
+
+void StreamProtocol::connection_lost(std::exception_ptr error) {
+  is_lost_ = true;
+  error_ = error;
+  if (error == nullptr) {
+    reader_->feed_eof();
+  } else {
+    reader_->set_exception(error);
+  }
+  for (const Future<void>& closer : std::exchange(closers_, {})) end(closer);
+  for (const Future<void>& drainer : std::exchange(drainers_, {})) {
+    end(drainer);
+  }
+}
+
+void StreamProtocol::end(const Future<void>& future) const {
+  if (future.done()) return;
+  if (error_ == nullptr) {
+    future.set_result();
+  } else {
+    future.set_exception(error_);
+    future.state()->mark_retrieved();  // nobody need wait for it
+  }
+}
+
+Future<void> StreamProtocol::wait_closed() {
+  const Future<void> closed(reader_->loop());
+  if (is_lost_) {
+    end(closed);
+  } else {
+    std::erase_if(closers_, [](const Future<void>& c) { return c.done(); });
+    closers_.push_back(closed);
+  }
+  return closed;
+}
+
+void StreamProtocol::resume_writing() {
+  is_paused_ = false;
+  for (const Future<void>& drainer : std::exchange(drainers_, {})) {
+    if (!drainer.done()) drainer.set_result();
+  }
+}
+
+Future<void> StreamProtocol::add_drainer() {
+  drainers_.emplace_back(reader_->loop());
+  return drainers_.back();
+}
+
+void StreamProtocol::remove_drainer(const Future<void>& drainer) noexcept {
+  std::erase(drainers_, drainer);
+}
+
+}  // namespace rondo::detail

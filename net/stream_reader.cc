@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: MIT
+#include "net/stream_reader.h"
+
+#include <algorithm>
+#include <array>
+#include <stdexcept>
+
+#include "net/internal/reader_state.h"
+#include "reactor/errors.h"
+
+namespace rondo {
+
+using detail::ReaderState;
+
+namespace {
+
+const std::array<std::string, 1> kNewline{"\n"};
+
+}  // namespace
+
+StreamReader::StreamReader(EventLoop& loop, std::size_t limit)
+    : state_(std::make_shared<ReaderState>(loop, limit)) {}
+
+StreamReader::Read StreamReader::read(std::size_t size) const {
+  return Read(state_, Read::Kind::kSome, size);
+}
+StreamReader::Read StreamReader::read() const {
+  return Read(state_, Read::Kind::kAll, 0);
+}
+StreamReader::Read StreamReader::readexactly(std::size_t size) const {
+  return Read(state_, Read::Kind::kExactly, size);
+}
+StreamReader::Read StreamReader::readline() const {
+  return Read(state_, Read::Kind::kLine, 0);
+}
+StreamReader::Read StreamReader::readuntil(std::string separator) const {
+  return readuntil(std::vector<std::string>{std::move(separator)});
+}
+StreamReader::Read StreamReader::readuntil(
+    std::initializer_list<std::string> separators) const {
+  return readuntil(std::vector<std::string>(separators));
+}
+StreamReader::Read StreamReader::readuntil(
+    std::vector<std::string> separators) const {
+  if (separators.empty()) {
+    throw std::invalid_argument(
+        "Separator should contain at least one element");
+  }
+  // Of those that end at the same place the shorter is found.
+  std::sort(separators.begin(), separators.end(),
+            [](const std::string& a, const std::string& b) {
+              return a.size() < b.size();
+            });
+  if (separators.front().empty()) {
+    throw std::invalid_argument("Separator should be at least one-byte string");
+  }
+  return Read(state_, Read::Kind::kUntil, 0, std::move(separators));
+}
+
+bool StreamReader::at_eof() const noexcept {
+  return state_->has_eof() && state_->data().empty();
+}
+std::exception_ptr StreamReader::exception() const noexcept {
+  return state_->exception();
+}
+void StreamReader::feed_data(std::string_view data) const {
+  state_->feed_data(data);
+}
+void StreamReader::feed_eof() const { state_->feed_eof(); }
+void StreamReader::set_exception(std::exception_ptr error) const {
+  state_->set_exception(std::move(error));
+}
+std::string to_string(const StreamReader& reader) {
+  return reader ? reader.state_->description() : "<StreamReader>";
+}
+
+// -- reading -----------------------------------------------------------------
+
+StreamReader::Read::~Read() {
+  if (state_ != nullptr && waiter_) state_->stop_waiting(waiter_);
+}
+
+Step StreamReader::Read::step(Resumption& resumption) {
+  ReaderState& state = *state_;
+  const bool has_waited = static_cast<bool>(waiter_);
+  if (has_waited) {
+    state.stop_waiting(waiter_);
+    waiter_ = Future<void>();
+  }
+  resumption.check();
+  if (state.is_awaited()) {
+    throw RuntimeError(std::string(name()) +
+                       "() called while another coroutine is already waiting "
+                       "for incoming data");
+  }
+  // Who has waited is given what came before the connection failed.
+  if (has_waited && try_read()) return Step::done();
+  if (state.exception() != nullptr) std::rethrow_exception(state.exception());
+  if (!has_waited && try_read()) return Step::done();
+  waiter_ = state.wait_for_data();
+  return Step::wait(waiter_);
+}
+
+const char* StreamReader::Read::name() const noexcept {
+  switch (kind_) {
+    case Kind::kExactly:
+      return "readexactly";
+    case Kind::kLine:
+    case Kind::kUntil:
+      return "readuntil";
+    default:
+      return "read";
+  }
+}
+
+/// Whether result_ is there.
+bool StreamReader::Read::try_read() {
+  ReaderState& state = *state_;
+  switch (kind_) {
+    case Kind::kSome:
+      if (size_ > 0 && state.data().empty() && !state.has_eof()) return false;
+      result_ = state.take(size_);
+      return true;
+    case Kind::kAll:
+      // Until then it stays in the buffer, and a cancel loses nothing.
+      if (!state.has_eof()) return false;
+      result_ = state.take(state.data().size());
+      return true;
+    case Kind::kExactly:
+      if (state.data().size() < size_) {
+        if (!state.has_eof()) return false;
+        throw IncompleteReadError(state.take(size_), size_);
+      }
+      result_ = state.take(size_);
+      return true;
+    case Kind::kLine:
+      return try_read_until(kNewline);
+    default:
+      return try_read_until(separators_);
+  }
+}
+
+/// `separators`: the shortest first.
+bool StreamReader::Read::try_read_until(
+    std::span<const std::string> separators) {
+  ReaderState& state = *state_;
+  const std::string_view data = state.data();
+  const std::size_t shortest = separators.front().size();
+  const std::size_t longest = separators.back().size();
+  std::size_t begin = std::string_view::npos;  // of the separator found
+  std::size_t end = std::string_view::npos;
+  for (const std::string& separator : separators) {
+    const std::size_t found = data.find(separator, searched_);
+    if (found != std::string_view::npos && found + separator.size() < end) {
+      begin = found;
+      end = found + separator.size();
+    }
+  }
+  if (end != std::string_view::npos) {
+    if (begin > state.limit()) {
+      refuse("Separator is found, but chunk is longer than limit", begin, end);
+    }
+    result_ = state.take(end);
+    return true;
+  }
+  if (data.size() >= longest && data.size() - searched_ >= shortest) {
+    searched_ = data.size() + 1 - longest;
+    if (searched_ > state.limit()) {
+      refuse("Separator is not found, and chunk exceed the limit", searched_,
+             data.size());
+    }
+  }
+  if (!state.has_eof()) return false;
+  std::string rest = state.take(data.size());
+  if (kind_ != Kind::kLine) {
+    throw IncompleteReadError(std::move(rest), std::nullopt);
+  }
+  result_ = std::move(rest);
+  return true;
+}
+
+/// Over the limit: readuntil() leaves all in the buffer, readline() drops the
+/// line, which ends at `end`.
+void StreamReader::Read::refuse(const char* text, std::size_t consumed,
+                                std::size_t end) {
+  if (kind_ != Kind::kLine) throw LimitOverrunError(text, consumed);
+  state_->drop(end);
+  throw std::length_error(text);
+}
+
+}  // namespace rondo

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <exception>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "futures/operation.h"
+#include "net/transport.h"
+
+namespace rondo {
+
+namespace detail {
+class StreamProtocol;
+}  // namespace detail
+
+/// The writing half of a connection. A small value: copies mean the same
+/// stream; several tasks may write and drain at once.
+///
+///     co_await writer.write("hello\n");   // waits while the peer is too slow
+///     writer.close();
+///     co_await writer.wait_closed();
+///
+/// Source: asyncio.StreamWriter.
+class StreamWriter {
+ public:
+  class Drain;
+
+  /// Means no stream.
+  StreamWriter() noexcept = default;
+
+  /// Sends `data`, in time: see Transport::write(). Awaiting what this gives
+  /// is drain(); who does not should heed the buffer otherwise.
+  Drain write(std::string_view data) const;
+  /// The same for several pieces.
+  Drain writelines(std::span<const std::string_view> pieces) const;
+  /// Waits while the write buffer is above its high-water mark, until it has
+  /// sunk to the low one. Throws what reading has failed with, or a
+  /// std::system_error(ECONNRESET, "Connection lost").
+  Drain drain() const;
+  /// No more will be written; reading goes on.
+  void write_eof() const { transport_->write_eof(); }
+  /// Whether write_eof() can be called.
+  bool can_write_eof() const noexcept { return transport_->can_write_eof(); }
+  /// Ends the connection once what was written has gone.
+  void close() const { transport_->close(); }
+  /// Whether it is closed, or about to be.
+  bool is_closing() const noexcept { return transport_->is_closing(); }
+  /// Done when the connection has ended; fails with what that failed with.
+  Future<void> wait_closed() const;
+  /// See Transport::get_extra_info().
+  std::string get_extra_info(std::string_view name,
+                             std::string otherwise = "None") const {
+    return transport_->get_extra_info(name, std::move(otherwise));
+  }
+  /// What is below.
+  Transport& transport() const noexcept { return *transport_; }
+
+  /// Whether it means a stream.
+  explicit operator bool() const noexcept { return transport_ != nullptr; }
+  /// As asyncio's repr.
+  friend std::string to_string(const StreamWriter& writer);
+
+  /// For the library.
+  StreamWriter(std::shared_ptr<Transport> transport,
+               std::shared_ptr<detail::StreamProtocol> protocol) noexcept
+      : transport_(std::move(transport)), protocol_(std::move(protocol)) {}
+
+ private:
+  std::shared_ptr<Transport> transport_;
+  std::shared_ptr<detail::StreamProtocol> protocol_;
+};
+
+/// What StreamWriter::drain() gives. A cancel loses nothing.
+class StreamWriter::Drain : public Operation<StreamWriter::Drain, void> {
+ public:
+  /// For StreamWriter.
+  Drain(std::shared_ptr<Transport> transport,
+        std::shared_ptr<detail::StreamProtocol> protocol) noexcept
+      : transport_(std::move(transport)), protocol_(std::move(protocol)) {}
+  Drain(Drain&&) = default;
+  ~Drain();
+
+  /// See TaskBody.
+  Step step(Resumption& resumption);
+  /// See TaskBody.
+  void result() noexcept {}
+  /// asyncio's name of it.
+  static constexpr const char* kName = "StreamWriter.drain";
+
+ private:
+  std::shared_ptr<Transport> transport_;
+  std::shared_ptr<detail::StreamProtocol> protocol_;
+  bool begun_ = false;
+  Future<void> waiter_;
+};
+
+}  // namespace rondo
