@@ -66,13 +66,22 @@ check "no private header is installed" no_private_header
 
 # ---- pkg-config ----
 
+# A copy whose include lines are those of a stranger.
+as_a_stranger() {
+  sed 's,#include "\(reactor\|futures\|net\)/,#include "rondo/\1/,' "$1"
+}
 mkdir "$scratch/examples"
+# What several examples share is beside them, and is not installed.
+for header in */examples/*.h; do
+  [ -e "$header" ] || continue
+  mkdir -p "$scratch/examples/rondo/$(dirname "$header")"
+  as_a_stranger "$header" >"$scratch/examples/rondo/$header"
+done
 first=
 for source in reactor/examples/*.cc futures/examples/*.cc net/examples/*.cc; do
   [ -e "$source" ] || continue
   name=$(echo "${source%.cc}" | sed 's,/examples/,/,; s,/,-,g')
-  sed 's,#include "\(reactor\|futures\|net\)/,#include "rondo/\1/,' "$source" \
-    >"$scratch/examples/$name.cc"
+  as_a_stranger "$source" >"$scratch/examples/$name.cc"
   # The one to run: it uses the library, ends by itself and prints the same
   # every time.
   if [ -z "$first" ] && grep -q '^// Expected output:' "$source" &&
@@ -88,7 +97,7 @@ for source in "$scratch"/examples/*.cc; do
   [ -e "$source" ] && basename "$source" .cc
 done | xargs -r -P 2 -I NAME sh -c '
   $CXX -std=c++20 -Wall -Wextra -Werror "$scratch/examples/NAME.cc" \
-    -o "$scratch/examples/NAME" $(pkg-config --cflags --libs rondo) \
+    -o "$scratch/examples/NAME" -I"$scratch/examples" $(pkg-config --cflags --libs rondo) \
     >"$scratch/examples/NAME.log" 2>&1 || touch "$scratch/examples/NAME.failed"'
 
 built() {

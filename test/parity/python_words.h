@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <cerrno>
 #include <chrono>
 #include <csignal>
 #include <cstddef>
@@ -183,7 +184,11 @@ struct Numbered : E, HasNumber {
 ///     object was expected by ...", "...
 ///     invalid exception object"             TypeError
 ///   std::invalid_argument                   ValueError
+///   std::length_error                       ValueError
 ///   std::system_error with EPERM or EACCES  PermissionError
+///   with ENOENT                             FileNotFoundError
+///   with EPIPE                              BrokenPipeError
+///   with ECONNREFUSED, ECONNRESET           ConnectionRefusedError, ...
 ///   another std::system_error               OSError
 ///   std::runtime_error itself               OSError
 ///   anything else                           its own name
@@ -226,10 +231,10 @@ struct Error {
       set(is_type ? "TypeError" : "ValueError", error.what());
       if (dynamic_cast<const HasNumber*>(&error))
         shown = type + "(" + text + ")";
+    } catch (const std::length_error& error) {
+      set("ValueError", error.what());
     } catch (const std::system_error& error) {
-      const bool refused = error.code() == std::errc::permission_denied ||
-                           error.code() == std::errc::operation_not_permitted;
-      set(refused ? "PermissionError" : "OSError",
+      set(name_of(error.code().value()),
           "[Errno " + std::to_string(error.code().value()) + "] " +
               error.code().message());
     } catch (const std::exception& error) {
@@ -246,6 +251,24 @@ struct Error {
   std::string shown;
 
  private:
+  /// Python's name of an OSError.
+  static const char* name_of(int error_number) {
+    switch (error_number) {
+      case EPERM:
+      case EACCES:
+        return "PermissionError";
+      case ENOENT:
+        return "FileNotFoundError";
+      case EPIPE:
+        return "BrokenPipeError";
+      case ECONNREFUSED:
+        return "ConnectionRefusedError";
+      case ECONNRESET:
+        return "ConnectionResetError";
+      default:
+        return "OSError";
+    }
+  }
   void set(std::string name, std::string says) {
     type = std::move(name);
     text = std::move(says);

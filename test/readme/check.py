@@ -18,7 +18,7 @@ import tempfile
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 import checking
 
-STANDARD = ['chrono', 'cstdio', 'functional', 'memory', 'string', 'tuple', 'vector']
+STANDARD = ['cctype', 'chrono', 'cstdio', 'functional', 'memory', 'string', 'tuple', 'vector']
 
 
 def cpp_blocks(text):
@@ -29,7 +29,7 @@ def cpp_blocks(text):
 
 def program_of(blocks, path):
     """One source for all blocks of a file."""
-    headers = sorted(h for layer in ('reactor', 'futures')
+    headers = sorted(h for layer in ('reactor', 'futures', 'net')
                      for h in glob.glob(f'{layer}/**/*.h', recursive=True)
                      if '/internal/' not in h and '/examples/' not in h)
     lines = [f'#include <{name}>' for name in STANDARD]
