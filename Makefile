@@ -120,10 +120,10 @@ all: $(ARCHIVE) $(SHARED) $(EXAMPLES)  ## the library (static and shared) and th
 
 # Set-up comes first, and what it installs decides flags that this make has
 # already read; hence the second make.
-run:  ## set up, build and start the showcase on 127.0.0.1 (PORT=8888)
+run:  ## set up, build and start the showcase on 127.0.0.1 (PORT=8888, and the next)
 	@.ci/setup run
-	@$(MAKE) --no-print-directory $(DIR)/examples/reactor/http_callbacks
-	@exec $(DIR)/examples/reactor/http_callbacks $(PORT)
+	@$(MAKE) --no-print-directory $(DIR)/examples/net/showcase
+	@exec $(DIR)/examples/net/showcase $(PORT)
 
 # Everything in the plain build (empty); in the others what they may change.
 KINDS := $(if $(WITHOUT_CORO),unit,$(if $(filter release-g++%,$(BUILD)-$(notdir $(CXX))),,unit examples parity fuzz))
