@@ -163,6 +163,7 @@ class BasicQueue : public AnyQueue {
   T get_nowait() {
     std::optional<T> item;
     take(item);
+    // NOLINTNEXTLINE(bugprone-unchecked-optional-access): take() filled it
     return std::move(*item);
   }
   /// Puts `item` in. Throws QueueFull, or QueueShutDown; then the item is
