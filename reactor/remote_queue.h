@@ -103,7 +103,6 @@ class RemoteQueue {
   bool drain() noexcept;
 
  private:
-
   bool is_to_wake() noexcept;
   bool is_first_to_wake() noexcept;
   void wake_and_leave() noexcept;

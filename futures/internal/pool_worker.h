@@ -29,7 +29,7 @@ class PoolWorker {
   /// Whether it can be given a job.
   bool idle() const noexcept { return !busy && !ending; }
   /// Takes the job's request.
-  void begin(PoolJob& job) noexcept;
+  void begin(PoolJob& next) noexcept;
   /// Undoes that, for kRefused.
   void undo() noexcept;
   /// Sends what the channel takes.
