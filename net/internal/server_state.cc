@@ -70,6 +70,7 @@ ServerState::ServerState(EventLoop& loop, ProtocolFactory factory,
 
 std::vector<ListeningSocket> ServerState::sockets() const {
   std::vector<ListeningSocket> sockets;
+  sockets.reserve(listeners_.size());
   for (const Listener& listener : listeners_) {
     sockets.emplace_back(listener.socket.get(), listener.address);
   }

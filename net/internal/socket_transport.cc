@@ -542,7 +542,8 @@ void SocketTransport::report(const char* message,
 }
 
 /// asyncio's _fatal_error(): an error of the connection is nobody's fault.
-void SocketTransport::fail(const char* message, std::exception_ptr error) {
+void SocketTransport::fail(const char* message,
+                           const std::exception_ptr& error) {
   // Even if the handler leaves the loop.
   struct Close {
     ~Close() { transport.force_close(error); }

@@ -134,7 +134,7 @@ class SocketTransport final : public Transport,
   template <class Callback>
   bool tell(const char* message, Callback&& callback);
   void report(const char* message, const std::exception_ptr& error);
-  void fail(const char* message, std::exception_ptr error);
+  void fail(const char* message, const std::exception_ptr& error);
   void fail(const char* message, const char* operation, int error_number);
   void force_close(std::exception_ptr error);
   void end_soon(std::exception_ptr error);
