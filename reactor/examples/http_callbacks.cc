@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// A web server made of callbacks alone: what `make run` starts.
+// A web server made of callbacks alone, with nothing above the reactor.
 //
 //     http_callbacks [PORT [BLOCK_SECONDS [IDLE_SECONDS]]]
 //

@@ -246,8 +246,7 @@ struct World {
   Connection connection;
 };
 
-// -- one address
-// ------------------------------------------------------------------
+// -- one address --------------------------------------------------------------
 
 TEST(CreateConnection, ConnectsToAnAddress) {
   const Listener listener;
@@ -424,8 +423,7 @@ TEST(CreateConnection, PassesOnWhatTheFactoryThrows) {
             "std::invalid_argument: set_protocol: no protocol");
 }
 
-// -- names
-// -----------------------------------------------------------------------
+// -- names --------------------------------------------------------------------
 
 TEST(CreateConnection, PassesOnWhatTheLookUpFailsWith) {
   const FakeName none("none.test", EAI_NONAME);
@@ -515,8 +513,20 @@ TEST(CreateConnection, GivesAllErrorsIfAsked) {
   }
 }
 
-// -- happy eyeballs
-// -----------------------------------------------------------------
+TEST(CreateConnection, GivesAllErrorsOfOneAddressIfAsked) {
+  World world;
+  const Address nobody = refused_address("127.0.0.1");
+  try {
+    finish(world.loop, create_connection(world.factory(), nobody,
+                                         ConnectOptions().all_errors(true)));
+    FAIL();
+  } catch (const ExceptionGroup& group) {
+    ASSERT_EQ(group.exceptions().size(), 1u);
+    EXPECT_EQ(errno_of(group.exceptions()[0]), ECONNREFUSED);
+  }
+}
+
+// -- happy eyeballs ----------------------------------------------------------
 
 TEST(CreateConnection, DoesNotWaitForASlowAddress) {
   Listener slow("127.0.0.5", 0);
@@ -565,8 +575,7 @@ TEST(CreateConnection, TriesOneAfterTheOtherWithoutADelay) {
   EXPECT_TRUE(run_until(world.loop, [&] { return task.done(); }));
 }
 
-// -- cancelling
-// -------------------------------------------------------------------
+// -- cancelling ---------------------------------------------------------------
 
 // A cancel at every pass closes every socket, after the loop has forgotten it.
 TEST(CreateConnection, ACancelAtAnyStepClosesWhatIsOpen) {

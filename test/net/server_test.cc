@@ -101,8 +101,7 @@ struct TempDir {
   std::string path;
 };
 
-// -- listening
-// ------------------------------------------------------------------
+// -- listening ----------------------------------------------------------------
 
 TEST(Server, ListensOnAPortOfTheKernelsChoice) {
   ServerWorld world;
@@ -378,8 +377,7 @@ TEST(Server, MayBeginAgainAfterAFailure) {
   EXPECT_TRUE(world.run_until_made(1));
 }
 
-// -- accepting
-// ------------------------------------------------------------------
+// -- accepting ----------------------------------------------------------------
 
 TEST(Server, AcceptsABacklogInOnePass) {
   ServerWorld world;
@@ -579,8 +577,7 @@ TEST(Server, ReportsASocketThatCannotBeWatched) {
   EXPECT_EQ(server.client_count(), 0u);
 }
 
-// -- the end
-// ----------------------------------------------------------------------
+// -- the end ------------------------------------------------------------------
 
 TEST(Server, GoesOnWithItsConnectionsWhenItIsClosed) {
   ServerWorld world;
@@ -676,8 +673,7 @@ TEST(Server, EndsWithItsLoopWhileAHandlerWaits) {
   EXPECT_FALSE(server.is_serving());
 }
 
-// -- serve_forever
-// -------------------------------------------------------------------
+// -- serve_forever ------------------------------------------------------------
 
 TEST(Server, ServesUntilItIsCancelled) {
   ServerWorld world;

@@ -252,8 +252,7 @@ TEST(TransportFaults, ATalkByteByByteIsTheSameTalk) {
   talk.expect_complete();
 }
 
-// -- errno
-// ----------------------------------------------------------------------
+// -- errno --------------------------------------------------------------------
 
 TEST(TransportFaults, AnInterruptedCallIsMadeAgain) {
   for (const int error_number : {EINTR, EAGAIN}) {
@@ -425,8 +424,7 @@ TEST(TransportFaults, AFlushThatFailsEndsWhateverCalledIt) {
   }
 }
 
-// -- what protocols throw
-// ---------------------------------------------------------
+// -- what protocols throw -----------------------------------------------------
 
 /// What is thrown, and as what connection_lost() hears it.
 const std::vector<std::pair<std::function<void()>, std::string>>& throwers() {
@@ -649,8 +647,7 @@ TEST(TransportFaults, ALoopClosedAfterAnExitKeepsNoTransport) {
   EXPECT_TRUE(gone.expired());
 }
 
-// -- the loop cannot watch it
-// ---------------------------------------------------
+// -- the loop cannot watch it -------------------------------------------------
 
 TEST(TransportFaults, ASocketThatCannotBeWatchedIsNoConnection) {
   ScriptedKernel kernel;
@@ -691,8 +688,7 @@ TEST(TransportFaults, ASocketThatCannotBeWatchedAgainIsLost) {
   EXPECT_EQ(errno_of(pair.protocol->error), ENOSPC);
 }
 
-// -- no memory
-// ---------------------------------------------------------------------
+// -- no memory ----------------------------------------------------------------
 
 #ifndef RONDO_TEST_OPERATOR_NEW_IS_TAKEN
 
@@ -766,8 +762,7 @@ TEST(TransportFaults, AWriteThatFindsNoMemoryEndsTheConnection) {
 
 #endif
 
-// -- the end at every step
-// -------------------------------------------------------------
+// -- the end at every step ----------------------------------------------------
 
 enum class Act {
   kCloseClient,

@@ -207,8 +207,7 @@ TEST(Transport, EchoesWithoutAllocationAndWithoutEpollCtl) {
   EXPECT_EQ(pair.sends() - sends_before, 10u);
 }
 
-// -- water marks
-// ---------------------------------------------------------------
+// -- water marks --------------------------------------------------------------
 
 TEST(Transport, PausesAboveTheHighMarkAndResumesAtTheLowOne) {
   TransportPair pair;
@@ -435,8 +434,7 @@ TEST(Transport, HandsOverWhatWaitsBeforeItTellsHowMuchThatIs) {
   EXPECT_EQ(pair.transport->get_write_buffer_size(), 3u);  // it is full
 }
 
-// -- the end
-// --------------------------------------------------------------------
+// -- the end ------------------------------------------------------------------
 
 TEST(Transport, DropsWhatIsWrittenAfterTheEnd) {
   const LogCapture captured;
@@ -554,8 +552,7 @@ TEST(Transport, EndsSilentlyWithItsLoop) {
   EXPECT_EQ(pair.protocol.use_count(), 1);
 }
 
-// -- half close
-// -------------------------------------------------------------------
+// -- half close ---------------------------------------------------------------
 
 TEST(Transport, GoesOnReadingAfterWriteEof) {
   TransportPair pair;
@@ -633,8 +630,7 @@ TEST(Transport, SendsWhatEofReceivedHasWrittenIfItCloses) {
   EXPECT_EQ(read_text(pair.peer.get()), "Bye.");
 }
 
-// -- pausing
-// ----------------------------------------------------------------------
+// -- pausing ------------------------------------------------------------------
 
 TEST(Transport, ReadsNothingWhilePaused) {
   TransportPair pair;
@@ -724,8 +720,7 @@ TEST(Transport, CannotBeResumedOnceItCloses) {
   EXPECT_EQ(pair.protocol->received, "");
 }
 
-// -- protocols
-// ----------------------------------------------------------------------
+// -- protocols ----------------------------------------------------------------
 
 TEST(Transport, ReadsIntoTheBufferOfABufferedProtocol) {
   const auto buffered = std::make_shared<BufferedRecorder>();
@@ -832,8 +827,7 @@ TEST(Transport, DoesNothingOfItsOwnForAnEmptyProtocol) {
   EXPECT_TRUE(run_until(pair.loop, [&] { return pair.transport->fd() == -1; }));
 }
 
-// -- what it says of itself
-// -----------------------------------------------------------
+// -- what it says of itself ---------------------------------------------------
 
 TEST(Transport, DescribesItself) {
   TransportPair pair;
