@@ -55,13 +55,15 @@ ifneq ($(filter asan tsan,$(BUILD)),)
 WARNINGS += $(if $(findstring clang,$(CXX)),,-Wno-maybe-uninitialized)
 endif
 
-PACKAGE_FLAGS := $(shell pkg-config --cflags spdlog 2>/dev/null)
-PACKAGE_LIBS  := $(shell pkg-config --libs spdlog 2>/dev/null)
+# OpenSSL is net/'s; a program that does not touch it is not linked with it.
+PACKAGES      := spdlog openssl
+PACKAGE_FLAGS := $(shell pkg-config --cflags $(PACKAGES) 2>/dev/null)
+PACKAGE_LIBS  := $(shell pkg-config --libs $(PACKAGES) 2>/dev/null)
 GTEST_LIBS     = $(shell pkg-config --libs gtest_main)
 
 COMPILE = $(CXX) -std=c++20 $(MODE) $(COUNTERS_$(BUILD)) $(WARNINGS) $(WERROR) -pthread -I. \
           $(PACKAGE_FLAGS) $(CPPFLAGS) $(CXXFLAGS)
-LINK    = $(CXX) $(MODE) -pthread $(LDFLAGS)
+LINK    = $(CXX) $(MODE) -pthread -Wl,--as-needed $(LDFLAGS)
 LIBS    = $(PACKAGE_LIBS) $(LDLIBS)
 
 # The packages in a program's `// Links:` line, and their flags.

@@ -3,15 +3,18 @@
 
 #include <pthread.h>
 #include <signal.h>
+#include <spawn.h>
 #include <sys/types.h>
 
 #include <cstddef>
 #include <cstdint>
 
 struct epoll_event;
-struct msghdr;  // NOLINT(readability-identifier-naming)
+struct mmsghdr;  // NOLINT(readability-identifier-naming)
+struct msghdr;   // NOLINT(readability-identifier-naming)
 struct pollfd;
 struct sockaddr;
+struct stat;  // NOLINT(readability-identifier-naming)
 
 namespace rondo {
 
@@ -116,6 +119,39 @@ class Kernel {
   virtual ssize_t sendmsg(int fd, const ::msghdr* message,
                           int flags) noexcept = 0;
 
+  /// recvfrom(2).
+  virtual ssize_t recvfrom(int fd, void* buffer, std::size_t size, int flags,
+                           ::sockaddr* address,
+                           unsigned* address_size) noexcept = 0;
+  /// sendto(2).
+  virtual ssize_t sendto(int fd, const void* data, std::size_t size, int flags,
+                         const ::sockaddr* address,
+                         unsigned address_size) noexcept = 0;
+  /// recvmmsg(2) without a timeout.
+  virtual int recvmmsg(int fd, ::mmsghdr* messages, unsigned count,
+                       int flags) noexcept = 0;
+  /// sendmmsg(2).
+  virtual int sendmmsg(int fd, ::mmsghdr* messages, unsigned count,
+                       int flags) noexcept = 0;
+  /// sendfile(2). Raises SIGPIPE where it fails with EPIPE.
+  virtual ssize_t sendfile(int to, int from, ::off_t* offset,
+                           std::size_t size) noexcept = 0;
+
+  /// pipe2(2) with O_CLOEXEC, blocking.
+  virtual int pipe(int* both) noexcept = 0;
+  /// pread(2).
+  virtual ssize_t pread(int fd, void* buffer, std::size_t size,
+                        ::off_t offset) noexcept = 0;
+  /// fstat(2).
+  virtual int fstat(int fd, struct ::stat* status) noexcept = 0;
+  /// fcntl(2) with F_SETFL: O_NONBLOCK on or off.
+  virtual int set_blocking(int fd, bool blocking) noexcept = 0;
+  /// posix_spawnp(3), which gives an errno instead of setting it.
+  virtual int spawn(::pid_t* process, const char* file,
+                    const ::posix_spawn_file_actions_t* actions,
+                    const ::posix_spawnattr_t* attributes, char* const* argv,
+                    char* const* environment) noexcept = 0;
+
   /// fork(2).
   virtual ::pid_t fork() noexcept = 0;
   /// getpid(2).
@@ -190,6 +226,27 @@ class LinuxKernel : public Kernel {
   int setsockopt(int fd, int level, int name, const void* value,
                  unsigned size) noexcept override;
   ssize_t sendmsg(int fd, const ::msghdr* message, int flags) noexcept override;
+  ssize_t recvfrom(int fd, void* buffer, std::size_t size, int flags,
+                   ::sockaddr* address,
+                   unsigned* address_size) noexcept override;
+  ssize_t sendto(int fd, const void* data, std::size_t size, int flags,
+                 const ::sockaddr* address,
+                 unsigned address_size) noexcept override;
+  int recvmmsg(int fd, ::mmsghdr* messages, unsigned count,
+               int flags) noexcept override;
+  int sendmmsg(int fd, ::mmsghdr* messages, unsigned count,
+               int flags) noexcept override;
+  ssize_t sendfile(int to, int from, ::off_t* offset,
+                   std::size_t size) noexcept override;
+  int pipe(int* both) noexcept override;
+  ssize_t pread(int fd, void* buffer, std::size_t size,
+                ::off_t offset) noexcept override;
+  int fstat(int fd, struct ::stat* status) noexcept override;
+  int set_blocking(int fd, bool blocking) noexcept override;
+  int spawn(::pid_t* process, const char* file,
+            const ::posix_spawn_file_actions_t* actions,
+            const ::posix_spawnattr_t* attributes, char* const* argv,
+            char* const* environment) noexcept override;
   ::pid_t fork() noexcept override;
   ::pid_t getpid() noexcept override;
   ::pid_t getppid() noexcept override;

@@ -5,7 +5,9 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/prctl.h>
+#include <sys/sendfile.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -154,6 +156,58 @@ int LinuxKernel::setsockopt(int fd, int level, int name, const void* value,
 ssize_t LinuxKernel::sendmsg(int fd, const msghdr* message,
                              int flags) noexcept {
   return ::sendmsg(fd, message, flags);
+}
+
+ssize_t LinuxKernel::recvfrom(int fd, void* buffer, std::size_t size, int flags,
+                              sockaddr* address,
+                              unsigned* address_size) noexcept {
+  return ::recvfrom(fd, buffer, size, flags, address, address_size);
+}
+
+ssize_t LinuxKernel::sendto(int fd, const void* data, std::size_t size,
+                            int flags, const sockaddr* address,
+                            unsigned address_size) noexcept {
+  return ::sendto(fd, data, size, flags, address, address_size);
+}
+
+int LinuxKernel::recvmmsg(int fd, mmsghdr* messages, unsigned count,
+                          int flags) noexcept {
+  return ::recvmmsg(fd, messages, count, flags, nullptr);
+}
+
+int LinuxKernel::sendmmsg(int fd, mmsghdr* messages, unsigned count,
+                          int flags) noexcept {
+  return ::sendmmsg(fd, messages, count, flags);
+}
+
+ssize_t LinuxKernel::sendfile(int to, int from, ::off_t* offset,
+                              std::size_t size) noexcept {
+  return ::sendfile(to, from, offset, size);
+}
+
+int LinuxKernel::pipe(int* both) noexcept { return ::pipe2(both, O_CLOEXEC); }
+
+ssize_t LinuxKernel::pread(int fd, void* buffer, std::size_t size,
+                           ::off_t offset) noexcept {
+  return ::pread(fd, buffer, size, offset);
+}
+
+int LinuxKernel::fstat(int fd, struct ::stat* status) noexcept {
+  return ::fstat(fd, status);
+}
+
+int LinuxKernel::set_blocking(int fd, bool blocking) noexcept {
+  const int flags = ::fcntl(fd, F_GETFL);
+  if (flags < 0) return -1;
+  const int wanted = blocking ? flags & ~O_NONBLOCK : flags | O_NONBLOCK;
+  return wanted == flags ? 0 : ::fcntl(fd, F_SETFL, wanted);
+}
+
+int LinuxKernel::spawn(::pid_t* process, const char* file,
+                       const ::posix_spawn_file_actions_t* actions,
+                       const ::posix_spawnattr_t* attributes, char* const* argv,
+                       char* const* environment) noexcept {
+  return ::posix_spawnp(process, file, actions, attributes, argv, environment);
 }
 
 ::pid_t LinuxKernel::fork() noexcept { return ::fork(); }

@@ -6,6 +6,8 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdint>
+#include <iterator>
 
 namespace rondo {
 namespace {
@@ -49,6 +51,16 @@ constexpr const char* kNames[] = {
     "getsockopt",
     "setsockopt",
     "sendmsg",
+    "recvfrom",
+    "sendto",
+    "recvmmsg",
+    "sendmmsg",
+    "sendfile",
+    "pipe2",
+    "pread",
+    "fstat",
+    "fcntl(F_SETFL)",
+    "posix_spawnp",
 };
 
 KernelCall call_of(int operation) {
@@ -91,8 +103,10 @@ void ScriptedKernel::shorten(KernelCall call, std::size_t bytes_max) {
   scripts_[static_cast<int>(call)].bytes_max = bytes_max;
 }
 
-std::size_t ScriptedKernel::bytes_max(KernelCall call) const noexcept {
-  return scripts_[static_cast<int>(call)].bytes_max;
+std::size_t ScriptedKernel::shortened(KernelCall call,
+                                      std::size_t size) const noexcept {
+  const std::size_t most = scripts_[static_cast<int>(call)].bytes_max;
+  return most == 0 ? size : std::min(size, most);
 }
 
 int ScriptedKernel::scripted(KernelCall call) noexcept {
@@ -229,13 +243,13 @@ int ScriptedKernel::eventfd() noexcept {
 
 ssize_t ScriptedKernel::read(int fd, void* buffer, std::size_t size) noexcept {
   if (fails(KernelCall::kRead)) return -1;
-  return below_.read(fd, buffer, size);
+  return below_.read(fd, buffer, shortened(KernelCall::kRead, size));
 }
 
 ssize_t ScriptedKernel::write(int fd, const void* data,
                               std::size_t size) noexcept {
   if (fails(KernelCall::kWrite)) return -1;
-  return below_.write(fd, data, size);
+  return below_.write(fd, data, shortened(KernelCall::kWrite, size));
 }
 
 int ScriptedKernel::dup3(int fd, int new_fd) noexcept {
@@ -285,16 +299,13 @@ int ScriptedKernel::socketpair(int* both) noexcept {
 ssize_t ScriptedKernel::recv(int fd, void* buffer, std::size_t size,
                              int flags) noexcept {
   if (fails(KernelCall::kRecv)) return -1;
-  const std::size_t most = bytes_max(KernelCall::kRecv);
-  return below_.recv(fd, buffer, most == 0 ? size : std::min(size, most),
-                     flags);
+  return below_.recv(fd, buffer, shortened(KernelCall::kRecv, size), flags);
 }
 
 ssize_t ScriptedKernel::send(int fd, const void* data, std::size_t size,
                              int flags) noexcept {
   if (fails(KernelCall::kSend)) return -1;
-  const std::size_t most = bytes_max(KernelCall::kSend);
-  return below_.send(fd, data, most == 0 ? size : std::min(size, most), flags);
+  return below_.send(fd, data, shortened(KernelCall::kSend, size), flags);
 }
 
 int ScriptedKernel::socket(int family, int type, int protocol) noexcept {
@@ -360,10 +371,88 @@ int ScriptedKernel::setsockopt(int fd, int level, int name, const void* value,
 ssize_t ScriptedKernel::sendmsg(int fd, const msghdr* message,
                                 int flags) noexcept {
   if (fails(KernelCall::kSendmsg)) return -1;
-  const std::size_t most = bytes_max(KernelCall::kSend);
-  if (most == 0) return below_.sendmsg(fd, message, flags);
-  const iovec& first = message->msg_iov[0];
-  return below_.send(fd, first.iov_base, std::min(first.iov_len, most), flags);
+  // As many pieces as go in, the last one cut off.
+  std::size_t room = shortened(KernelCall::kSend, SIZE_MAX);
+  iovec pieces[8];
+  msghdr shorter = *message;
+  shorter.msg_iov = pieces;
+  shorter.msg_iovlen = 0;
+  for (std::size_t n = 0; n < message->msg_iovlen && room != 0; ++n) {
+    if (n == std::size(pieces)) break;
+    pieces[n] = message->msg_iov[n];
+    pieces[n].iov_len = std::min(pieces[n].iov_len, room);
+    room -= pieces[n].iov_len;
+    shorter.msg_iovlen = n + 1;
+  }
+  return below_.sendmsg(fd, &shorter, flags);
+}
+
+ssize_t ScriptedKernel::recvfrom(int fd, void* buffer, std::size_t size,
+                                 int flags, sockaddr* address,
+                                 unsigned* address_size) noexcept {
+  if (fails(KernelCall::kRecvfrom)) return -1;
+  return below_.recvfrom(fd, buffer, size, flags, address, address_size);
+}
+
+ssize_t ScriptedKernel::sendto(int fd, const void* data, std::size_t size,
+                               int flags, const sockaddr* address,
+                               unsigned address_size) noexcept {
+  if (fails(KernelCall::kSendto)) return -1;
+  return below_.sendto(fd, data, size, flags, address, address_size);
+}
+
+int ScriptedKernel::recvmmsg(int fd, mmsghdr* messages, unsigned count,
+                             int flags) noexcept {
+  if (fails(KernelCall::kRecvmmsg)) return -1;
+  return below_.recvmmsg(fd, messages, count, flags);
+}
+
+int ScriptedKernel::sendmmsg(int fd, mmsghdr* messages, unsigned count,
+                             int flags) noexcept {
+  if (fails(KernelCall::kSendmmsg)) return -1;
+  return below_.sendmmsg(fd, messages, count, flags);
+}
+
+ssize_t ScriptedKernel::sendfile(int to, int from, ::off_t* offset,
+                                 std::size_t size) noexcept {
+  if (fails(KernelCall::kSendfile)) return -1;
+  return below_.sendfile(to, from, offset,
+                         shortened(KernelCall::kSendfile, size));
+}
+
+int ScriptedKernel::pipe(int* both) noexcept {
+  if (fails(KernelCall::kPipe)) return -1;
+  const int answer = below_.pipe(both);
+  if (answer == 0) {
+    opened(both[0]);
+    opened(both[1]);
+  }
+  return answer;
+}
+
+ssize_t ScriptedKernel::pread(int fd, void* buffer, std::size_t size,
+                              ::off_t offset) noexcept {
+  if (fails(KernelCall::kPread)) return -1;
+  return below_.pread(fd, buffer, shortened(KernelCall::kPread, size), offset);
+}
+
+int ScriptedKernel::fstat(int fd, struct ::stat* status) noexcept {
+  if (fails(KernelCall::kFstat)) return -1;
+  return below_.fstat(fd, status);
+}
+
+int ScriptedKernel::set_blocking(int fd, bool blocking) noexcept {
+  if (fails(KernelCall::kSetBlocking)) return -1;
+  return below_.set_blocking(fd, blocking);
+}
+
+int ScriptedKernel::spawn(::pid_t* process, const char* file,
+                          const ::posix_spawn_file_actions_t* actions,
+                          const ::posix_spawnattr_t* attributes,
+                          char* const* argv,
+                          char* const* environment) noexcept {
+  if (const int error = scripted(KernelCall::kSpawn)) return error;
+  return below_.spawn(process, file, actions, attributes, argv, environment);
 }
 
 ::pid_t ScriptedKernel::fork() noexcept {

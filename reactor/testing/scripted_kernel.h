@@ -51,6 +51,16 @@ enum class KernelCall {
   kGetsockopt,
   kSetsockopt,
   kSendmsg,
+  kRecvfrom,
+  kSendto,
+  kRecvmmsg,
+  kSendmmsg,
+  kSendfile,
+  kPipe,
+  kPread,
+  kFstat,
+  kSetBlocking,
+  kSpawn,
 };
 
 /// The name of the system call: "epoll_ctl(ADD)".
@@ -89,8 +99,9 @@ class ScriptedKernel : public Kernel {
   void fail(KernelCall call, int error_number);
   /// No call fails any more.
   void stop_failing();
-  /// recv() or send() moves `bytes_max` bytes at most, as a kernel may that is
-  /// short of room; sendmsg() counts as a send(). Zero: as many as it likes.
+  /// recv(), send(), read(), write(), sendfile() or pread() moves `bytes_max`
+  /// bytes at most, as a kernel may that is short of room; sendmsg() counts as
+  /// a send(). Zero: as many as it likes.
   void shorten(KernelCall call, std::size_t bytes_max);
 
   /// How often `call` was made, failed ones counted.
@@ -155,6 +166,27 @@ class ScriptedKernel : public Kernel {
   int setsockopt(int fd, int level, int name, const void* value,
                  unsigned size) noexcept override;
   ssize_t sendmsg(int fd, const ::msghdr* message, int flags) noexcept override;
+  ssize_t recvfrom(int fd, void* buffer, std::size_t size, int flags,
+                   ::sockaddr* address,
+                   unsigned* address_size) noexcept override;
+  ssize_t sendto(int fd, const void* data, std::size_t size, int flags,
+                 const ::sockaddr* address,
+                 unsigned address_size) noexcept override;
+  int recvmmsg(int fd, ::mmsghdr* messages, unsigned count,
+               int flags) noexcept override;
+  int sendmmsg(int fd, ::mmsghdr* messages, unsigned count,
+               int flags) noexcept override;
+  ssize_t sendfile(int to, int from, ::off_t* offset,
+                   std::size_t size) noexcept override;
+  int pipe(int* both) noexcept override;
+  ssize_t pread(int fd, void* buffer, std::size_t size,
+                ::off_t offset) noexcept override;
+  int fstat(int fd, struct ::stat* status) noexcept override;
+  int set_blocking(int fd, bool blocking) noexcept override;
+  int spawn(::pid_t* process, const char* file,
+            const ::posix_spawn_file_actions_t* actions,
+            const ::posix_spawnattr_t* attributes, char* const* argv,
+            char* const* environment) noexcept override;
   ::pid_t fork() noexcept override;
   ::pid_t getpid() noexcept override { return below_.getpid(); }
   ::pid_t getppid() noexcept override { return below_.getppid(); }
@@ -182,11 +214,12 @@ class ScriptedKernel : public Kernel {
   int scripted(KernelCall call) noexcept;
   /// The same, into errno. Whether there was one.
   bool fails(KernelCall call) noexcept;
-  std::size_t bytes_max(KernelCall call) const noexcept;
+  /// `size`, or what shorten() has said, if that is less.
+  std::size_t shortened(KernelCall call, std::size_t size) const noexcept;
   void opened(int fd) noexcept;
   void waited(bool may_sleep, int answer) noexcept;
 
-  static constexpr int kCalls = 38;
+  static constexpr int kCalls = 48;
 
   Kernel& below_;
   Script scripts_[kCalls];
