@@ -156,6 +156,45 @@ class ShadowKernel : public Kernel {
                   int flags) noexcept override {
     return below_.sendmsg(fd, message, flags);
   }
+  ssize_t recvfrom(int fd, void* buffer, std::size_t size, int flags,
+                   ::sockaddr* address,
+                   unsigned* address_size) noexcept override {
+    return below_.recvfrom(fd, buffer, size, flags, address, address_size);
+  }
+  ssize_t sendto(int fd, const void* data, std::size_t size, int flags,
+                 const ::sockaddr* address,
+                 unsigned address_size) noexcept override {
+    return below_.sendto(fd, data, size, flags, address, address_size);
+  }
+  int recvmmsg(int fd, ::mmsghdr* messages, unsigned count,
+               int flags) noexcept override {
+    return below_.recvmmsg(fd, messages, count, flags);
+  }
+  int sendmmsg(int fd, ::mmsghdr* messages, unsigned count,
+               int flags) noexcept override {
+    return below_.sendmmsg(fd, messages, count, flags);
+  }
+  ssize_t sendfile(int to, int from, ::off_t* offset,
+                   std::size_t size) noexcept override {
+    return below_.sendfile(to, from, offset, size);
+  }
+  int pipe(int* both) noexcept override { return below_.pipe(both); }
+  ssize_t pread(int fd, void* buffer, std::size_t size,
+                ::off_t offset) noexcept override {
+    return below_.pread(fd, buffer, size, offset);
+  }
+  int fstat(int fd, struct ::stat* status) noexcept override {
+    return below_.fstat(fd, status);
+  }
+  int set_blocking(int fd, bool blocking) noexcept override {
+    return below_.set_blocking(fd, blocking);
+  }
+  int spawn(::pid_t* process, const char* file,
+            const ::posix_spawn_file_actions_t* actions,
+            const ::posix_spawnattr_t* attributes, char* const* argv,
+            char* const* environment) noexcept override {
+    return below_.spawn(process, file, actions, attributes, argv, environment);
+  }
   ::pid_t fork() noexcept override { return below_.fork(); }
   ::pid_t getpid() noexcept override { return below_.getpid(); }
   ::pid_t getppid() noexcept override { return below_.getppid(); }
