@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstdio>
 #include <iterator>
 #include <new>
 #include <source_location>
@@ -14,6 +13,8 @@
 #include <system_error>
 #include <utility>
 
+#include "net/internal/protocol_call.h"
+#include "net/internal/system_error.h"
 #include "reactor/errors.h"
 #include "reactor/event_loop.h"
 #include "reactor/internal/log.h"
@@ -25,24 +26,6 @@
 // names and the order are those of asyncio's selector_events.py.
 
 namespace rondo::detail {
-
-namespace {
-
-std::exception_ptr system_error(const char* operation, int error_number) {
-  try {
-    return std::make_exception_ptr(
-        std::system_error(error_number, std::generic_category(), operation));
-  } catch (...) {
-    return std::current_exception();  // its text found no memory
-  }
-}
-
-bool would_block(int error_number) {
-  return error_number == EAGAIN || error_number == EWOULDBLOCK ||
-         error_number == EINTR;
-}
-
-}  // namespace
 
 std::shared_ptr<SocketTransport> SocketTransport::create(
     EventLoop& loop, UniqueFd socket, std::shared_ptr<BaseProtocol> protocol,
@@ -394,18 +377,20 @@ void SocketTransport::set_write_buffer_limits(std::optional<std::size_t> high,
 void SocketTransport::pause_protocol() {
   if (protocol_paused_ || unsent() <= limits_.high) return;
   protocol_paused_ = true;
-  guarded([this] { protocol_->pause_writing(); },
+  const std::shared_ptr<BaseProtocol> keep = protocol_;
+  guarded([&] { keep->pause_writing(); },
           [this](const std::exception_ptr& error) {
-            report("protocol.pause_writing() failed", error);
+            report(*this, "protocol.pause_writing() failed", error);
           });
 }
 
 void SocketTransport::resume_protocol() {
   if (!protocol_paused_ || unsent() > limits_.low) return;
   protocol_paused_ = false;
-  guarded([this] { protocol_->resume_writing(); },
+  const std::shared_ptr<BaseProtocol> keep = protocol_;
+  guarded([&] { keep->resume_writing(); },
           [this](const std::exception_ptr& error) {
-            report("protocol.resume_writing() failed", error);
+            report(*this, "protocol.resume_writing() failed", error);
           });
 }
 
@@ -499,46 +484,13 @@ void SocketTransport::abandon() noexcept {
 
 // -- failure -----------------------------------------------------------------
 
-/// Calls `callback`, which calls the protocol; with what it throws,
-/// `on_error`. Whether it has thrown nothing.
-template <class Callback, class OnError>
-bool SocketTransport::guarded(Callback&& callback, OnError&& on_error) {
-  const std::shared_ptr<BaseProtocol> keep = protocol_;
-  try {
-    callback();
-    return true;
-  } catch (const SystemExit&) {
-    throw;
-  } catch (const KeyboardInterrupt&) {
-    throw;
-  } catch (...) {
-    const std::exception_ptr error = std::current_exception();
-    if (error == nullptr) throw;  // pthread_exit(3)
-    on_error(error);
-    return false;
-  }
-}
-
 template <class Callback>
 bool SocketTransport::tell(const char* message, Callback&& callback) {
+  const std::shared_ptr<BaseProtocol> keep = protocol_;
   return guarded(callback, [&](const std::exception_ptr& error) {
     if (!writes_) flush();  // what it had written before
     fail(message, error);
   });
-}
-
-void SocketTransport::report(const char* message,
-                             const std::exception_ptr& error) {
-  if (loop_.is_closed()) return;
-  try {
-    ExceptionContext context(message);
-    context.exception = error;
-    context.extra.emplace_back("transport", description());
-    loop_.call_exception_handler(context);
-  } catch (const std::bad_alloc&) {
-    std::fprintf(stderr, "rondo: %s fd=%d; no memory to report it\n", message,
-                 socket_.get());
-  }
 }
 
 /// asyncio's _fatal_error(): an error of the connection is nobody's fault.
@@ -550,7 +502,7 @@ void SocketTransport::fail(const char* message,
     SocketTransport& transport;
     std::exception_ptr error;
   } const close{*this, error};
-  report(message, error);
+  report(*this, message, error);
 }
 
 void SocketTransport::fail(const char* message, const char* operation,

@@ -127,13 +127,10 @@ class SocketTransport final : public Transport,
 
   struct End;
 
-  template <class Callback, class OnError>
-  bool guarded(Callback&& callback, OnError&& on_error);
   /// Calls `callback`; what it throws ends the connection, and the exception
   /// handler hears `message`. Whether it has thrown nothing.
   template <class Callback>
   bool tell(const char* message, Callback&& callback);
-  void report(const char* message, const std::exception_ptr& error);
   void fail(const char* message, const std::exception_ptr& error);
   void fail(const char* message, const char* operation, int error_number);
   void force_close(std::exception_ptr error);
