@@ -13,6 +13,7 @@
 #include "net/getaddrinfo.h"
 #include "net/internal/socket_transport.h"
 #include "net/internal/stream_socket.h"
+#include "net/internal/tls_transport.h"
 #include "reactor/errors.h"
 #include "reactor/internal/loop_access.h"
 #include "reactor/repr.h"
@@ -109,7 +110,9 @@ CreateConnection::CreateConnection(ProtocolFactory factory, std::string host,
     : factory_(std::move(factory)),
       host_(std::move(host)),
       port_(port),
-      options_(options) {}
+      options_(options) {
+  detail::check_side(options_.tls().context(), false, "create_connection");
+}
 
 CreateConnection::CreateConnection(ProtocolFactory factory, Address address,
                                    const ConnectOptions& options)
@@ -117,10 +120,15 @@ CreateConnection::CreateConnection(ProtocolFactory factory, Address address,
       options_(options),
       address_(std::move(address)) {
   if (!address_) throw std::invalid_argument("create_connection: no address");
+  detail::check_side(options_.tls().context(), false, "create_connection");
+  if (address_.family() != AF_UNIX) host_ = address_.host();
 }
 
-CreateConnection::CreateConnection(ProtocolFactory factory, UniqueFd socket)
-    : factory_(std::move(factory)), socket_(std::move(socket)) {
+CreateConnection::CreateConnection(ProtocolFactory factory, UniqueFd socket,
+                                   const ConnectOptions& options)
+    : factory_(std::move(factory)),
+      options_(options),
+      socket_(std::move(socket)) {
   if (!socket_) throw std::invalid_argument("create_connection: no socket");
 }
 
@@ -219,9 +227,19 @@ void CreateConnection::make(EventLoop& loop, UniqueFd socket) {
   }
   made_ = Future<void>(loop);
   connection_.protocol = factory_();
-  connection_.transport = detail::SocketTransport::create(
-      loop, std::move(socket), connection_.protocol, std::move(peername),
-      nullptr, made_);
+  if (!options_.tls()) {
+    connection_.transport = detail::SocketTransport::create(
+        loop, std::move(socket), connection_.protocol, std::move(peername),
+        nullptr, made_);
+    return;
+  }
+  const std::shared_ptr<detail::TlsTransport> tls =
+      detail::TlsTransport::create(loop, connection_.protocol, options_.tls(),
+                                   host_, made_, false);
+  tls->attach(detail::SocketTransport::create(
+      loop, std::move(socket), tls->protocol(), std::move(peername), nullptr,
+      Future<void>()));
+  connection_.transport = tls;
 }
 
 void CreateConnection::refuse(const ExceptionGroup& errors) const {
@@ -253,14 +271,16 @@ CreateConnection create_connection(ProtocolFactory factory, Address address,
   return CreateConnection(std::move(factory), std::move(address), options);
 }
 
-CreateConnection create_connection(ProtocolFactory factory, UniqueFd socket) {
-  return CreateConnection(std::move(factory), std::move(socket));
+CreateConnection create_connection(ProtocolFactory factory, UniqueFd socket,
+                                   const ConnectOptions& options) {
+  return CreateConnection(std::move(factory), std::move(socket), options);
 }
 
 CreateConnection create_unix_connection(ProtocolFactory factory,
-                                        std::string_view path) {
+                                        std::string_view path,
+                                        const ConnectOptions& options) {
   return CreateConnection(std::move(factory), Address::unix_path(path),
-                          ConnectOptions());
+                          options);
 }
 
 }  // namespace rondo

@@ -13,6 +13,7 @@
 #include "futures/race.h"
 #include "net/address.h"
 #include "net/protocol.h"
+#include "net/tls/tls_options.h"
 #include "net/transport.h"
 #include "reactor/unique_fd.h"
 
@@ -60,6 +61,13 @@ class ConnectOptions {
     all_errors_ = on;
     return *this;
   }
+  /// Encrypts the connection; it is made when the handshake is done. The
+  /// server's certificate has to be for the host, or the numeric address, that
+  /// was connected to, unless TlsOptions::server_hostname() says another.
+  ConnectOptions& tls(TlsOptions options) {
+    tls_ = std::move(options);
+    return *this;
+  }
   /// See family(int).
   int family() const noexcept { return family_; }
   /// See local_address(Address).
@@ -70,12 +78,15 @@ class ConnectOptions {
   }
   /// See all_errors(bool).
   bool all_errors() const noexcept { return all_errors_; }
+  /// See tls(TlsOptions).
+  const TlsOptions& tls() const noexcept { return tls_; }
 
  private:
   int family_ = 0;
   Address local_address_;
   Duration happy_eyeballs_delay_ = std::chrono::milliseconds(250);
   bool all_errors_ = false;
+  TlsOptions tls_;
 };
 
 namespace detail {
@@ -121,7 +132,8 @@ class [[nodiscard]] CreateConnection
   CreateConnection(ProtocolFactory factory, Address address,
                    const ConnectOptions& options);
   /// The same for a socket that is connected.
-  CreateConnection(ProtocolFactory factory, UniqueFd socket);
+  CreateConnection(ProtocolFactory factory, UniqueFd socket,
+                   const ConnectOptions& options);
   /// Before the first step only.
   CreateConnection(CreateConnection&&) noexcept;
   ~CreateConnection();
@@ -177,13 +189,17 @@ CreateConnection create_connection(
     const ConnectOptions& options = ConnectOptions());
 /// Makes a connection of a stream socket that is connected and non-blocking,
 /// such as an accepted one. asyncio's connect_accepted_socket(). Throws
-/// std::invalid_argument at once if it is none.
-CreateConnection create_connection(ProtocolFactory factory, UniqueFd socket);
+/// std::invalid_argument at once if it is none. Of the options, tls() counts:
+/// with a server's context it plays the server.
+CreateConnection create_connection(
+    ProtocolFactory factory, UniqueFd socket,
+    const ConnectOptions& options = ConnectOptions());
 /// Connects to a Unix socket: a path, or a name in the abstract namespace (a
 /// NUL byte first).
 ///
 /// Source: asyncio.loop.create_unix_connection.
-CreateConnection create_unix_connection(ProtocolFactory factory,
-                                        std::string_view path);
+CreateConnection create_unix_connection(
+    ProtocolFactory factory, std::string_view path,
+    const ConnectOptions& options = ConnectOptions());
 
 }  // namespace rondo

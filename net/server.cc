@@ -14,6 +14,7 @@
 #include "net/getaddrinfo.h"
 #include "net/internal/server_state.h"
 #include "net/internal/stream_socket.h"
+#include "net/internal/tls_context_state.h"
 #include "reactor/errors.h"
 #include "reactor/repr.h"
 
@@ -137,7 +138,9 @@ CreateServer::CreateServer(ProtocolFactory factory,
     : factory_(std::move(factory)),
       hosts_(std::move(hosts)),
       port_(port),
-      options_(options) {}
+      options_(options) {
+  detail::check_side(options_.tls().context(), true, "create_server");
+}
 
 CreateServer::CreateServer(ProtocolFactory factory,
                            std::vector<Address> addresses,
@@ -146,7 +149,9 @@ CreateServer::CreateServer(ProtocolFactory factory,
     : factory_(std::move(factory)),
       addresses_(std::move(addresses)),
       sockets_(std::move(sockets)),
-      options_(options) {}
+      options_(options) {
+  detail::check_side(options_.tls().context(), true, "create_server");
+}
 
 CreateServer::CreateServer(CreateServer&&) noexcept = default;
 

@@ -10,6 +10,7 @@
 #include "futures/operation.h"
 #include "net/address.h"
 #include "net/protocol.h"
+#include "net/tls/tls_options.h"
 #include "reactor/unique_fd.h"
 
 namespace rondo {
@@ -146,6 +147,12 @@ class ServerOptions {
     start_serving_ = on;
     return *this;
   }
+  /// Encrypts the connections. The protocol hears of a connection when its
+  /// handshake is done; of one that fails it hears nothing.
+  ServerOptions& tls(TlsOptions options) {
+    tls_ = std::move(options);
+    return *this;
+  }
   /// AF_INET or AF_INET6 only.
   ServerOptions& family(int family) noexcept {
     family_ = family;
@@ -163,6 +170,8 @@ class ServerOptions {
   bool start_serving() const noexcept { return start_serving_; }
   /// See family(int).
   int family() const noexcept { return family_; }
+  /// See tls(TlsOptions).
+  const TlsOptions& tls() const noexcept { return tls_; }
 
  private:
   int backlog_ = 100;
@@ -171,6 +180,7 @@ class ServerOptions {
   bool reuse_port_ = false;
   bool keep_alive_ = false;
   bool start_serving_ = true;
+  TlsOptions tls_;
 };
 
 /// What create_server() gives: an operation. A cancel closes what it has

@@ -5,22 +5,33 @@
 #include <system_error>
 
 #include "net/internal/stream_protocol.h"
+#include "reactor/errors.h"
 
 namespace rondo {
 
 StreamWriter::Drain StreamWriter::write(std::string_view data) const {
-  transport_->write(data);
+  transport().write(data);
   return drain();
 }
 
 StreamWriter::Drain StreamWriter::writelines(
     std::span<const std::string_view> pieces) const {
-  transport_->writelines(pieces);
+  transport().writelines(pieces);
   return drain();
 }
 
 StreamWriter::Drain StreamWriter::drain() const {
-  return Drain(transport_, protocol_);
+  const std::shared_ptr<Transport>& upgraded = protocol_->upgraded();
+  return Drain(upgraded != nullptr ? upgraded : transport_, protocol_);
+}
+
+Transport& StreamWriter::transport() const noexcept {
+  if (protocol_->upgraded() != nullptr) return *protocol_->upgraded();
+  return *transport_;
+}
+
+StreamWriter::StartTls StreamWriter::start_tls(TlsOptions options) const {
+  return StartTls(*this, std::move(options));
 }
 
 Future<void> StreamWriter::wait_closed() const {
@@ -29,7 +40,7 @@ Future<void> StreamWriter::wait_closed() const {
 
 std::string to_string(const StreamWriter& writer) {
   return writer
-             ? "<StreamWriter transport=" + to_string(*writer.transport_) + ">"
+             ? "<StreamWriter transport=" + to_string(writer.transport()) + ">"
              : "<StreamWriter>";
 }
 
@@ -56,6 +67,30 @@ Step StreamWriter::Drain::step(Resumption& resumption) {
   if (!protocol_->is_paused()) return Step::done();
   waiter_ = protocol_->add_drainer();
   return Step::wait(waiter_);
+}
+
+StreamWriter::StartTls::StartTls(StreamWriter writer, TlsOptions options)
+    : writer_(std::move(writer)),
+      options_(std::move(options)),
+      drain_(writer_.drain()) {}
+
+Step StreamWriter::StartTls::step(Resumption& resumption) {
+  if (!upgrade_) {
+    const Step drained = drain_.step(resumption);
+    if (drained.kind() != Step::Kind::kDone) return drained;
+    const std::size_t early = writer_.protocol_->reader()->data().size();
+    if (early != 0) {
+      throw RuntimeError("start_tls: " + std::to_string(early) +
+                         " bytes of plain text came before the handshake");
+    }
+    upgrade_.emplace(rondo::start_tls(writer_.transport().shared_from_this(),
+                                      writer_.protocol_, options_));
+  }
+  const Step upgraded = upgrade_->step(resumption);
+  if (upgraded.kind() == Step::Kind::kDone) {
+    writer_.protocol_->set_upgraded(upgrade_->result());
+  }
+  return upgraded;
 }
 
 }  // namespace rondo

@@ -3,12 +3,14 @@
 
 #include <exception>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 #include <utility>
 
 #include "futures/operation.h"
+#include "net/tls/start_tls.h"
 #include "net/transport.h"
 
 namespace rondo {
@@ -28,6 +30,7 @@ class StreamProtocol;
 class StreamWriter {
  public:
   class Drain;
+  class StartTls;
 
   /// Means no stream.
   StreamWriter() noexcept = default;
@@ -42,22 +45,27 @@ class StreamWriter {
   /// std::system_error(ECONNRESET, "Connection lost").
   Drain drain() const;
   /// No more will be written; reading goes on.
-  void write_eof() const { transport_->write_eof(); }
+  void write_eof() const { transport().write_eof(); }
   /// Whether write_eof() can be called.
-  bool can_write_eof() const noexcept { return transport_->can_write_eof(); }
+  bool can_write_eof() const noexcept { return transport().can_write_eof(); }
   /// Ends the connection once what was written has gone.
-  void close() const { transport_->close(); }
+  void close() const { transport().close(); }
   /// Whether it is closed, or about to be.
-  bool is_closing() const noexcept { return transport_->is_closing(); }
+  bool is_closing() const noexcept { return transport().is_closing(); }
   /// Done when the connection has ended; fails with what that failed with.
   Future<void> wait_closed() const;
   /// See Transport::get_extra_info().
   std::string get_extra_info(std::string_view name,
                              std::string otherwise = "None") const {
-    return transport_->get_extra_info(name, std::move(otherwise));
+    return transport().get_extra_info(name, std::move(otherwise));
   }
   /// What is below.
-  Transport& transport() const noexcept { return *transport_; }
+  Transport& transport() const noexcept;
+  /// Encrypts the connection from now on, for all copies of this stream and of
+  /// its reader; see start_tls(Transport). Sends first what was written. Throws
+  /// RuntimeError if the reader has something that came before: whoever sent
+  /// it may not be the peer.
+  StartTls start_tls(TlsOptions options) const;
 
   /// Whether it means a stream.
   explicit operator bool() const noexcept { return transport_ != nullptr; }
@@ -96,6 +104,28 @@ class StreamWriter::Drain : public Operation<StreamWriter::Drain, void> {
   std::shared_ptr<detail::StreamProtocol> protocol_;
   bool begun_ = false;
   Future<void> waiter_;
+};
+
+/// What StreamWriter::start_tls() gives. A cancel aborts the connection.
+class [[nodiscard]] StreamWriter::StartTls
+    : public Operation<StreamWriter::StartTls, void> {
+ public:
+  /// For StreamWriter.
+  StartTls(StreamWriter writer, TlsOptions options);
+  StartTls(StartTls&&) = default;
+
+  /// See TaskBody.
+  Step step(Resumption& resumption);
+  /// See TaskBody.
+  void result() noexcept {}
+  /// asyncio's name of it.
+  static constexpr const char* kName = "StreamWriter.start_tls";
+
+ private:
+  StreamWriter writer_;
+  TlsOptions options_;
+  Drain drain_;
+  std::optional<rondo::StartTls> upgrade_;
 };
 
 }  // namespace rondo

@@ -24,14 +24,17 @@ OpenConnection open_connection(std::string host, std::uint16_t port,
       detail::stream_factory(nullptr, limit), std::move(host), port, options));
 }
 
-OpenConnection open_unix_connection(std::string_view path, std::size_t limit) {
-  return OpenConnection(
-      create_unix_connection(detail::stream_factory(nullptr, limit), path));
+OpenConnection open_unix_connection(std::string_view path,
+                                    const ConnectOptions& options,
+                                    std::size_t limit) {
+  return OpenConnection(create_unix_connection(
+      detail::stream_factory(nullptr, limit), path, options));
 }
 
-OpenConnection open_connection(UniqueFd socket, std::size_t limit) {
+OpenConnection open_connection(UniqueFd socket, const ConnectOptions& options,
+                               std::size_t limit) {
   return OpenConnection(create_connection(
-      detail::stream_factory(nullptr, limit), std::move(socket)));
+      detail::stream_factory(nullptr, limit), std::move(socket), options));
 }
 
 ProtocolFactory detail::stream_factory(

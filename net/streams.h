@@ -62,10 +62,12 @@ OpenConnection open_connection(std::string host, std::uint16_t port,
                                const ConnectOptions& options = ConnectOptions(),
                                std::size_t limit = kStreamLimit);
 /// The same on a Unix socket.
-OpenConnection open_unix_connection(std::string_view path,
-                                    std::size_t limit = kStreamLimit);
+OpenConnection open_unix_connection(
+    std::string_view path, const ConnectOptions& options = ConnectOptions(),
+    std::size_t limit = kStreamLimit);
 /// The same on a socket that is connected and non-blocking.
 OpenConnection open_connection(UniqueFd socket,
+                               const ConnectOptions& options = ConnectOptions(),
                                std::size_t limit = kStreamLimit);
 
 namespace detail {

@@ -44,6 +44,15 @@ char* NetState::read_buffer() {
   return read_buffer_.get();
 }
 
+NetState::PlainMemory::PlainMemory(NetState& net)
+    : net_(net), memory_(std::move(net.plain_memory_)) {
+  if (memory_ == nullptr) memory_.reset(new char[size()]);
+}
+
+NetState::PlainMemory::~PlainMemory() {
+  net_.plain_memory_ = std::move(memory_);
+}
+
 std::string NetState::take_buffer() noexcept {
   if (buffers_.empty()) return {};
   std::string buffer = std::move(buffers_.back());

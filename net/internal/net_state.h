@@ -30,6 +30,25 @@ class NetState final : public LoopExtension {
   /// they are first touched.
   char* read_buffer();
 
+  /// Memory for what is decrypted, while it lives: the loop's, or, if another
+  /// connection below or above this one has that, its own.
+  class PlainMemory {
+   public:
+    explicit PlainMemory(NetState& net);
+    PlainMemory(const PlainMemory&) = delete;
+    PlainMemory& operator=(const PlainMemory&) = delete;
+    ~PlainMemory();
+
+    char* data() const noexcept { return memory_.get(); }
+    static constexpr std::size_t size() noexcept {
+      return std::size_t{64} * 1024;
+    }
+
+   private:
+    NetState& net_;
+    std::unique_ptr<char[]> memory_;
+  };
+
   /// An empty string that has memory already, if there is one.
   std::string take_buffer() noexcept;
   /// Keeps the memory of `buffer` for the next one, and leaves it empty.
@@ -54,6 +73,7 @@ class NetState final : public LoopExtension {
 
   Kernel& kernel_;
   std::unique_ptr<char[]> read_buffer_;
+  std::unique_ptr<char[]> plain_memory_;
   std::unique_ptr<ThreadPool> resolver_;
   std::vector<std::string> buffers_;
 };

@@ -142,12 +142,19 @@ void ServerState::begin_connection(UniqueFd socket, Address peername) {
     }
     std::shared_ptr<BaseProtocol> protocol = factory_();
     if (is_closed_) return;  // by the factory
+    std::shared_ptr<TlsTransport> tls;
+    if (options_.tls()) {
+      tls = TlsTransport::create(loop_, std::move(protocol), options_.tls(),
+                                 std::string(), Future<void>(), false);
+      protocol = tls->protocol();
+    }
     if (clients_.size() == clients_.capacity()) {
       clients_.reserve(2 * clients_.size() + 8);
     }
     const std::shared_ptr<SocketTransport> transport =
         SocketTransport::create(loop_, std::move(socket), std::move(protocol),
                                 std::move(peername), this, Future<void>());
+    if (tls != nullptr) tls->attach(transport);
     transport->owner_slot = clients_.size();
     clients_.push_back(transport.get());
   } catch (const SystemExit&) {

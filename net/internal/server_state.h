@@ -10,6 +10,7 @@
 #include "futures/internal/loop_state.h"
 #include "net/internal/net_state.h"
 #include "net/internal/socket_transport.h"
+#include "net/internal/tls_transport.h"
 #include "net/server.h"
 #include "reactor/handle.h"
 
@@ -42,7 +43,7 @@ class ServerState final : private TransportOwner, private LoopBound {
     std::vector<std::shared_ptr<Transport>> clients;
     clients.reserve(clients_.size());
     for (SocketTransport* client : clients_) {
-      clients.push_back(client->shared_from_this());
+      clients.push_back(uppermost(*client).shared_from_this());
     }
     for (const std::shared_ptr<Transport>& client : clients) call(*client);
   }

@@ -36,6 +36,11 @@ void StreamProtocol::handle(Transport& transport) {
   });
 }
 
+void StreamProtocol::set_upgraded(std::shared_ptr<Transport> transport) {
+  reader_->set_transport(transport);
+  upgraded_ = std::move(transport);
+}
+
 void StreamProtocol::data_received(std::string_view data) {
   reader_->feed_data(data);
 }

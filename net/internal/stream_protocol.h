@@ -39,6 +39,11 @@ class StreamProtocol final
   /// cancelled cancels what it waits for.
   Future<void> wait_closed();
   bool is_lost() const noexcept { return is_lost_; }
+  /// What the streams go through since start_tls(); null before.
+  const std::shared_ptr<Transport>& upgraded() const noexcept {
+    return upgraded_;
+  }
+  void set_upgraded(std::shared_ptr<Transport> transport);
   bool is_paused() const noexcept { return is_paused_; }
   /// Done when writing goes on.
   Future<void> add_drainer();
@@ -60,6 +65,7 @@ class StreamProtocol final
   std::shared_ptr<const StreamHandler> handler_;
   std::vector<Future<void>> drainers_;
   std::vector<Future<void>> closers_;
+  std::shared_ptr<Transport> upgraded_;
   std::exception_ptr error_;  // what the connection has ended with
   bool is_paused_ = false;
   bool is_lost_ = false;
