@@ -9,7 +9,6 @@
 #include <algorithm>
 #include <cerrno>
 #include <climits>
-#include <cstring>
 #include <fstream>
 #include <iterator>
 #include <new>
@@ -62,8 +61,7 @@ int give_password(char* to, int size, int /*encrypts*/, void* context) {
   if (password.empty() || password.size() > static_cast<std::size_t>(size)) {
     return -1;
   }
-  std::memcpy(to, password.data(), password.size());
-  return static_cast<int>(password.size());
+  return static_cast<int>(password.copy(to, password.size()));
 }
 
 /// Whether reading stopped because there was nothing more.
