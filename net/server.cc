@@ -201,6 +201,10 @@ void CreateServer::listen(EventLoop& loop) {
   Kernel& kernel = detail::NetState::of(loop).kernel();
   for (const UniqueFd& given : sockets_) {
     detail::check_stream_socket(kernel, given.get());
+    // accept(2) would wait for the one after the last.
+    if (kernel.set_blocking(given.get(), false) != 0) {
+      throw std::system_error(errno, std::generic_category(), "fcntl");
+    }
   }
   for (const Address& address : addresses_) {
     sockets_.push_back(bound_socket(kernel, address, options_));

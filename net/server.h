@@ -236,7 +236,8 @@ CreateServer create_server(ProtocolFactory factory, std::string host,
 CreateServer create_server(ProtocolFactory factory,
                            std::vector<std::string> hosts, std::uint16_t port,
                            const ServerOptions& options = ServerOptions());
-/// Accepts connections from `socket`, which is bound already.
+/// Accepts connections from `socket`, which is bound already, and which this
+/// makes non-blocking.
 CreateServer create_server(ProtocolFactory factory, UniqueFd socket,
                            const ServerOptions& options = ServerOptions());
 /// Listens on a Unix socket: a path, or a name in the abstract namespace (a

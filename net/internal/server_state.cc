@@ -19,6 +19,10 @@ namespace {
 /// asyncio's ACCEPT_RETRY_DELAY.
 constexpr Duration kRetryDelay = std::chrono::seconds(1);
 
+/// Shortages no further apart than this are the same one, and are reported
+/// once.
+constexpr Duration kEpisodeGap = 2 * kRetryDelay;
+
 /// What accept(2) may answer of a connection that ended before it was ours:
 /// "Linux passes already-pending network errors on the new socket".
 bool is_of_the_connection(int error_number) {
@@ -37,6 +41,11 @@ bool is_of_the_connection(int error_number) {
     default:
       return false;
   }
+}
+
+/// Whether to ask again at once.
+bool is_passing(int error_number) {
+  return error_number == EINTR || is_of_the_connection(error_number);
 }
 
 }  // namespace
@@ -97,6 +106,7 @@ void ServerState::start_serving() {
     throw;
   }
   is_serving_ = true;
+  keep_reserve();
 }
 
 void ServerState::watch(const Listener& listener) {
@@ -119,9 +129,11 @@ void ServerState::on_acceptable(const Listener& listener) {
                        Address::from_native(native, size));
       continue;
     }
-    if (errno == EINTR || is_of_the_connection(errno)) continue;
+    if (is_passing(errno)) continue;
     if (errno != EAGAIN && errno != EWOULDBLOCK) {
-      pause_accepting(listener, errno);
+      const int error_number = errno;
+      if (!turn_away(listener, error_number, left)) return;
+      pause_accepting(listener, error_number);
     }
     return;
   }
@@ -170,11 +182,52 @@ void ServerState::begin_connection(UniqueFd socket, Address peername) {
   }
 }
 
-/// No descriptor left, or no memory: the connections wait in the kernel, and
-/// the loop does not spin on them.
+// -- without a descriptor ----------------------------------------------------
+//
+// The connections wait in the kernel, which calls the listener readable all
+// the time. So the server does not look for a second, or until a connection of
+// its own has ended. Who waits would not know: each is accepted into the place
+// of a descriptor that was kept for this, and reset.
+
+/// Any descriptor will do. Without one nobody can be turned away.
+void ServerState::keep_reserve() noexcept {
+  if (!reserve_) reserve_ = UniqueFd(net_.kernel().eventfd(), net_.kernel());
+}
+
+/// Whether anybody waits. (accept(2) looks for a descriptor first: the last
+/// one taken, it fails even where it would have found nobody.)
+bool ServerState::turn_away(const Listener& listener, int error_number,
+                            int count) noexcept {
+  if (!reserve_ || (error_number != EMFILE && error_number != ENFILE)) {
+    return true;
+  }
+  reserve_.reset();
+  Kernel& kernel = net_.kernel();
+  bool is_anybody = false;
+  for (; count > 0; --count) {
+    const UniqueFd refused(
+        kernel.accept(listener.socket.get(), nullptr, nullptr), kernel);
+    if (refused) {
+      const ::linger reset{1, 0};
+      kernel.setsockopt(refused.get(), SOL_SOCKET, SO_LINGER, &reset,
+                        sizeof reset);
+      is_anybody = true;
+    } else if (!is_passing(errno)) {
+      is_anybody |= errno != EAGAIN && errno != EWOULDBLOCK;
+      break;
+    }
+  }
+  keep_reserve();
+  return is_anybody;
+}
+
+/// No descriptor left, or no memory.
 void ServerState::pause_accepting(const Listener& listener, int error_number) {
-  resume_later();  // first: what follows may close the server, or throw
+  if (!is_paused_) resume_later();  // first: what follows may close the server
   loop_.remove_reader(listener.socket.get());
+  const TimePoint now = loop_.time();
+  const std::optional<TimePoint> before = std::exchange(last_shortage_, now);
+  if (before && now - *before <= kEpisodeGap) return;
   ExceptionContext context("socket.accept() out of system resource");
   context.exception = std::make_exception_ptr(
       std::system_error(error_number, std::generic_category(),
@@ -183,8 +236,9 @@ void ServerState::pause_accepting(const Listener& listener, int error_number) {
 }
 
 void ServerState::resume_later() {
-  resume_.cancel();
   resume_ = loop_.call_later(kRetryDelay, [this] {
+    is_paused_ = false;
+    keep_reserve();
     try {
       for (const Listener& each : listeners_) watch(each);
     } catch (...) {
@@ -192,6 +246,7 @@ void ServerState::resume_later() {
       throw;
     }
   });
+  is_paused_ = true;
 }
 
 // -- its end -----------------------------------------------------------------
@@ -200,6 +255,7 @@ void ServerState::close() noexcept {
   if (std::exchange(is_closed_, true)) return;
   is_serving_ = false;
   resume_.cancel();
+  reserve_.reset();
   for (const Listener& listener : listeners_) {
     loop_.remove_reader(listener.socket.get());
   }
@@ -223,6 +279,7 @@ void ServerState::on_transport_end(SocketTransport& transport) noexcept {
   last->owner_slot = transport.owner_slot;
   clients_[transport.owner_slot] = last;
   clients_.pop_back();
+  if (is_paused_) resume_.reschedule(loop_.time());  // its descriptor is free
   wake_if_ended();
 }
 

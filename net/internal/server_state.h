@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -13,6 +14,7 @@
 #include "net/internal/tls_transport.h"
 #include "net/server.h"
 #include "reactor/handle.h"
+#include "reactor/unique_fd.h"
 
 namespace rondo::detail {
 
@@ -61,6 +63,9 @@ class ServerState final : private TransportOwner, private LoopBound {
   void watch(const Listener& listener);
   void on_acceptable(const Listener& listener);
   void begin_connection(UniqueFd socket, Address peername);
+  void keep_reserve() noexcept;
+  bool turn_away(const Listener& listener, int error_number,
+                 int count) noexcept;
   void pause_accepting(const Listener& listener, int error_number);
   void resume_later();
   void on_transport_end(SocketTransport& transport) noexcept override;
@@ -74,9 +79,14 @@ class ServerState final : private TransportOwner, private LoopBound {
   std::vector<Listener> listeners_;
   std::vector<SocketTransport*> clients_;
   std::vector<Future<void>> waiters_;
+  // Given up for a moment where there is no other, see turn_away().
+  UniqueFd reserve_;
   TimerHandle resume_;  // accepting, after a pause
+  // When there was no descriptor, or no memory, for a connection.
+  std::optional<TimePoint> last_shortage_;
   std::shared_ptr<ServerState> self_;
   bool is_serving_ = false;
+  bool is_paused_ = false;  // a listener, until resume_
   bool is_closed_ = false;
 };
 
