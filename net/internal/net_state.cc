@@ -66,7 +66,8 @@ void NetState::give_back(std::string& buffer) noexcept {
       buffer.capacity() <= kKeptBytesMax && buffers_.size() < kKeptMax) {
     buffers_.push_back(std::move(buffer));
   }
-  buffer = std::string();
+  // (To assign an empty string would keep the memory.)
+  std::string().swap(buffer);
 }
 
 }  // namespace rondo::detail
