@@ -54,7 +54,7 @@ StreamReader::Read StreamReader::readuntil(
   if (separators.front().empty()) {
     throw std::invalid_argument("Separator should be at least one-byte string");
   }
-  return Read(state_, Read::Kind::kUntil, 0, std::move(separators));
+  return Read(state_, std::move(separators));
 }
 
 bool StreamReader::at_eof() const noexcept {
@@ -101,6 +101,8 @@ Step StreamReader::Read::step(Resumption& resumption) {
   return Step::wait(waiter_);
 }
 
+std::string StreamReader::Read::result() { return state_->take(size_); }
+
 const char* StreamReader::Read::name() const noexcept {
   switch (kind_) {
     case Kind::kExactly:
@@ -113,30 +115,29 @@ const char* StreamReader::Read::name() const noexcept {
   }
 }
 
-/// Whether result_ is there.
+/// Whether the first size_ bytes are what it gives.
 bool StreamReader::Read::try_read() {
   ReaderState& state = *state_;
   switch (kind_) {
     case Kind::kSome:
       if (size_ > 0 && state.data().empty() && !state.has_eof()) return false;
-      result_ = state.take(size_);
+      size_ = std::min(size_, state.data().size());
       return true;
     case Kind::kAll:
       // Until then it stays in the buffer, and a cancel loses nothing.
       if (!state.has_eof()) return false;
-      result_ = state.take(state.data().size());
+      size_ = state.data().size();
       return true;
     case Kind::kExactly:
       if (state.data().size() < size_) {
         if (!state.has_eof()) return false;
         throw IncompleteReadError(state.take(size_), size_);
       }
-      result_ = state.take(size_);
       return true;
     case Kind::kLine:
       return try_read_until(kNewline);
     default:
-      return try_read_until(separators_);
+      return try_read_until(*separators_);
   }
 }
 
@@ -160,7 +161,7 @@ bool StreamReader::Read::try_read_until(
     if (begin > state.limit()) {
       refuse("Separator is found, but chunk is longer than limit", begin, end);
     }
-    result_ = state.take(end);
+    size_ = end;
     return true;
   }
   if (data.size() >= longest && data.size() - searched_ >= shortest) {
@@ -171,11 +172,10 @@ bool StreamReader::Read::try_read_until(
     }
   }
   if (!state.has_eof()) return false;
-  std::string rest = state.take(data.size());
   if (kind_ != Kind::kLine) {
-    throw IncompleteReadError(std::move(rest), std::nullopt);
+    throw IncompleteReadError(state.take(data.size()), std::nullopt);
   }
-  result_ = std::move(rest);
+  size_ = data.size();
   return true;
 }
 

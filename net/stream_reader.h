@@ -105,19 +105,24 @@ class [[nodiscard]] StreamReader::Read
   enum class Kind : std::uint8_t { kSome, kAll, kExactly, kLine, kUntil };
 
   /// For StreamReader.
-  Read(std::shared_ptr<detail::ReaderState> state, Kind kind, std::size_t size,
-       std::vector<std::string> separators = {})
+  Read(std::shared_ptr<detail::ReaderState> state, Kind kind,
+       std::size_t size) noexcept
+      : state_(std::move(state)), size_(size), kind_(kind) {}
+  /// The same for readuntil().
+  Read(std::shared_ptr<detail::ReaderState> state,
+       std::vector<std::string> separators)
       : state_(std::move(state)),
-        separators_(std::move(separators)),
-        size_(size),
-        kind_(kind) {}
+        separators_(std::make_unique<const std::vector<std::string>>(
+            std::move(separators))),
+        size_(0),
+        kind_(Kind::kUntil) {}
   Read(Read&&) = default;
   ~Read();
 
   /// See TaskBody.
   Step step(Resumption& resumption);
   /// See TaskBody.
-  std::string result() noexcept { return std::move(result_); }
+  std::string result();
   /// asyncio's name of it.
   static constexpr const char* kName = "StreamReader.read";
 
@@ -128,13 +133,13 @@ class [[nodiscard]] StreamReader::Read
                            std::size_t end);
   const char* name() const noexcept;
 
+  // One of these waits in each idle connection's coroutine: it is small.
   std::shared_ptr<detail::ReaderState> state_;
-  std::vector<std::string> separators_;
-  std::size_t size_;
+  std::unique_ptr<const std::vector<std::string>> separators_;
+  std::size_t size_;          // asked for; when it is done, what it gives
   std::size_t searched_ = 0;  // bytes that have no separator in them
-  Kind kind_;
   Future<void> waiter_;
-  std::string result_;
+  Kind kind_;
 };
 
 }  // namespace rondo

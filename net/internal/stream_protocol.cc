@@ -10,7 +10,7 @@
 namespace rondo::detail {
 
 void StreamProtocol::connection_made(Transport& transport) {
-  reader_ = std::make_shared<ReaderState>(transport.loop(), limit_);
+  reader_.emplace(transport.loop(), limit_);
   reader_->set_transport(transport.weak_from_this());
   if (handler_ != nullptr) handle(transport);
 }
@@ -21,8 +21,8 @@ void StreamProtocol::handle(Transport& transport) {
   const std::shared_ptr<Transport> kept = transport.shared_from_this();
   // The task runs code of the handler's, which may be a lambda: kept, too.
   const std::shared_ptr<const StreamHandler> handler = std::move(handler_);
-  const AnyFuture task =
-      (*handler)(StreamReader(reader_), StreamWriter(kept, shared_from_this()));
+  const AnyFuture task = (*handler)(StreamReader(reader()),
+                                    StreamWriter(kept, shared_from_this()));
   if (!task) return;
   task.add_done_callback([kept, handler](const AnyFuture& done) {
     if (!done.cancelled() && done.exception() == nullptr) return;
@@ -59,10 +59,15 @@ void StreamProtocol::connection_lost(std::exception_ptr error) {
   } else {
     reader_->set_exception(error);
   }
-  for (const Future<void>& closer : std::exchange(closers_, {})) end(closer);
-  for (const Future<void>& drainer : std::exchange(drainers_, {})) {
-    end(drainer);
-  }
+  if (waiters_ == nullptr) return;
+  const Waiters waiters = std::exchange(*waiters_, {});
+  for (const Future<void>& closer : waiters.closers) end(closer);
+  for (const Future<void>& drainer : waiters.drainers) end(drainer);
+}
+
+StreamProtocol::Waiters& StreamProtocol::waiters() {
+  if (waiters_ == nullptr) waiters_ = std::make_unique<Waiters>();
+  return *waiters_;
 }
 
 void StreamProtocol::end(const Future<void>& future) const {
@@ -80,26 +85,29 @@ Future<void> StreamProtocol::wait_closed() {
   if (is_lost_) {
     end(closed);
   } else {
-    std::erase_if(closers_, [](const Future<void>& c) { return c.done(); });
-    closers_.push_back(closed);
+    std::vector<Future<void>>& closers = waiters().closers;
+    std::erase_if(closers, [](const Future<void>& c) { return c.done(); });
+    closers.push_back(closed);
   }
   return closed;
 }
 
 void StreamProtocol::resume_writing() {
   is_paused_ = false;
-  for (const Future<void>& drainer : std::exchange(drainers_, {})) {
+  if (waiters_ == nullptr) return;
+  for (const Future<void>& drainer : std::exchange(waiters_->drainers, {})) {
     if (!drainer.done()) drainer.set_result();
   }
 }
 
 Future<void> StreamProtocol::add_drainer() {
-  drainers_.emplace_back(reader_->loop());
-  return drainers_.back();
+  std::vector<Future<void>>& drainers = waiters().drainers;
+  drainers.emplace_back(reader_->loop());
+  return drainers.back();
 }
 
 void StreamProtocol::remove_drainer(const Future<void>& drainer) noexcept {
-  std::erase(drainers_, drainer);
+  if (waiters_ != nullptr) std::erase(waiters_->drainers, drainer);
 }
 
 }  // namespace rondo::detail

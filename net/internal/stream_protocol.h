@@ -4,6 +4,7 @@
 #include <exception>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -31,9 +32,9 @@ class StreamProtocol final
                  std::shared_ptr<const StreamHandler> handler) noexcept
       : limit_(limit), handler_(std::move(handler)) {}
 
-  /// There is one since connection_made().
-  const std::shared_ptr<ReaderState>& reader() const noexcept {
-    return reader_;
+  /// There is one since connection_made(). It keeps this.
+  std::shared_ptr<ReaderState> reader() {
+    return std::shared_ptr<ReaderState>(shared_from_this(), &*reader_);
   }
   /// Done when the connection has ended. One for each who asks: a task that is
   /// cancelled cancels what it waits for.
@@ -57,14 +58,20 @@ class StreamProtocol final
   void resume_writing() override;
 
  private:
+  /// Those who wait. Most connections have none.
+  struct Waiters {
+    std::vector<Future<void>> drainers;
+    std::vector<Future<void>> closers;
+  };
+
   void handle(Transport& transport);
   void end(const Future<void>& future) const;
+  Waiters& waiters();
 
   const std::size_t limit_;
-  std::shared_ptr<ReaderState> reader_;
+  std::optional<ReaderState> reader_;
   std::shared_ptr<const StreamHandler> handler_;
-  std::vector<Future<void>> drainers_;
-  std::vector<Future<void>> closers_;
+  std::unique_ptr<Waiters> waiters_;
   std::shared_ptr<Transport> upgraded_;
   std::exception_ptr error_;  // what the connection has ended with
   bool is_paused_ = false;
