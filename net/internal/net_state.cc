@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "futures/internal/loop_state.h"
+#include "net/internal/datagram_batch.h"
 #include "reactor/internal/loop_access.h"
 #include "reactor/thread_pool.h"
 
@@ -51,6 +52,11 @@ NetState::PlainMemory::PlainMemory(NetState& net)
 
 NetState::PlainMemory::~PlainMemory() {
   net_.plain_memory_ = std::move(memory_);
+}
+
+DatagramBatch& NetState::datagrams() {
+  if (datagrams_ == nullptr) datagrams_ = std::make_unique<DatagramBatch>();
+  return *datagrams_;
 }
 
 std::string NetState::take_buffer() noexcept {

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "net/internal/fd_uses.h"
 #include "reactor/internal/loop_extension.h"
 #include "reactor/kernel.h"
 
@@ -15,6 +16,8 @@ class EventLoop;
 class ThreadPool;
 
 namespace detail {
+
+class DatagramBatch;
 
 /// What this layer keeps for a loop: memory that its connections share, so
 /// that one that is idle needs none and a busy one allocates nothing.
@@ -49,6 +52,9 @@ class NetState final : public LoopExtension {
     std::unique_ptr<char[]> memory_;
   };
 
+  /// The same for datagrams. Made when first used.
+  DatagramBatch& datagrams();
+
   /// An empty string that has memory already, if there is one.
   std::string take_buffer() noexcept;
   /// Keeps the memory of `buffer` for the next one, and leaves it empty.
@@ -56,6 +62,9 @@ class NetState final : public LoopExtension {
 
   /// The threads that look names up. Made when first used.
   ThreadPool& resolver();
+
+  /// Which descriptors have an owner on this loop.
+  FdUses& fd_uses() noexcept { return fd_uses_; }
 
   Kernel& kernel() const noexcept { return kernel_; }
   void on_close() noexcept override;
@@ -74,8 +83,10 @@ class NetState final : public LoopExtension {
   Kernel& kernel_;
   std::unique_ptr<char[]> read_buffer_;
   std::unique_ptr<char[]> plain_memory_;
+  std::unique_ptr<DatagramBatch> datagrams_;
   std::unique_ptr<ThreadPool> resolver_;
   std::vector<std::string> buffers_;
+  FdUses fd_uses_;
 };
 
 }  // namespace detail
