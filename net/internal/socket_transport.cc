@@ -15,6 +15,7 @@
 
 #include "net/internal/protocol_call.h"
 #include "net/internal/system_error.h"
+#include "net/internal/write_buffer_limits.h"
 #include "reactor/errors.h"
 #include "reactor/event_loop.h"
 #include "reactor/internal/log.h"
@@ -45,6 +46,7 @@ SocketTransport::SocketTransport(EventLoop& loop, UniqueFd socket,
     : loop_(loop),
       net_(NetState::of(loop)),
       socket_(std::move(socket)),
+      claim_(net_.fd_uses(), socket_.get(), FdUse::kTransport),
       owner_(owner),
       peername_(std::move(peername)) {}
 
@@ -209,6 +211,7 @@ void SocketTransport::write(std::string_view data) {
     ++lost_;
     return;
   }
+  if (held_ != nullptr) return hold(data);
   if (!writes_) {
     if (unsent() + data.size() < kGatherBytes) {
       buffer(data);
@@ -298,7 +301,9 @@ void SocketTransport::all_sent() {
   sent_ = 0;
   net_.give_back(buffer_);
   stop_waiting();
-  if (is_closing_) {
+  if (held_ != nullptr) {
+    take_turn();
+  } else if (is_closing_) {
     end_soon(nullptr);
   } else if (has_eof_) {
     shut_down_writing();
@@ -307,7 +312,7 @@ void SocketTransport::all_sent() {
 
 void SocketTransport::on_writable() {
   if (lost_ != 0) return;
-  send_buffer();
+  if (unsent() != 0) send_buffer();
   if (lost_ != 0) return;
   resume_protocol();  // may write more
   if (lost_ == 0 && unsent() == 0) all_sent();
@@ -341,7 +346,7 @@ void SocketTransport::write_eof() {
   if (!writes_) flush();
   if (lost_ != 0) return;
   has_eof_ = true;
-  if (unsent() == 0) shut_down_writing();
+  if (unsent() == 0 && held_ == nullptr) shut_down_writing();
 }
 
 void SocketTransport::shut_down_writing() noexcept {
@@ -351,31 +356,18 @@ void SocketTransport::shut_down_writing() noexcept {
 
 std::size_t SocketTransport::get_write_buffer_size() {
   if (!writes_) flush();
-  return unsent();
+  return unsent_in_all();
 }
 
 void SocketTransport::set_write_buffer_limits(std::optional<std::size_t> high,
                                               std::optional<std::size_t> low) {
-  WriteBufferLimits limits;
-  constexpr std::size_t kMost = std::numeric_limits<std::size_t>::max();
-  if (high) {
-    limits.high = *high;
-  } else if (low) {
-    limits.high = *low > kMost / 4 ? kMost : 4 * *low;
-  }
-  limits.low = low ? *low : limits.high / 4;
-  if (limits.high < limits.low) {
-    throw std::invalid_argument("high (" + std::to_string(limits.high) +
-                                ") must be >= low (" +
-                                std::to_string(limits.low) + ") must be >= 0");
-  }
-  limits_ = limits;
+  limits_ = write_buffer_limits(high, low);
   if (!writes_) flush();  // what the kernel takes does not count
   pause_protocol();
 }
 
 void SocketTransport::pause_protocol() {
-  if (protocol_paused_ || unsent() <= limits_.high) return;
+  if (protocol_paused_ || unsent_in_all() <= limits_.high) return;
   protocol_paused_ = true;
   const std::shared_ptr<BaseProtocol> keep = protocol_;
   guarded([&] { keep->pause_writing(); },
@@ -385,13 +377,62 @@ void SocketTransport::pause_protocol() {
 }
 
 void SocketTransport::resume_protocol() {
-  if (!protocol_paused_ || unsent() > limits_.low) return;
+  if (!protocol_paused_ || unsent_in_all() > limits_.low) return;
   protocol_paused_ = false;
   const std::shared_ptr<BaseProtocol> keep = protocol_;
   guarded([&] { keep->resume_writing(); },
           [this](const std::exception_ptr& error) {
             report(*this, "protocol.resume_writing() failed", error);
           });
+}
+
+// -- while sendfile() writes -------------------------------------------------
+
+Future<void> SocketTransport::hold_writes() {
+  if (held_ != nullptr) {
+    throw RuntimeError("unable to write; sendfile is in progress");
+  }
+  held_ = std::make_unique<Held>(loop_);
+  const Future<void> turn = held_->turn;
+  if (!writes_) flush();
+  if (unsent() == 0 && !turn.done()) turn.set_result();
+  return turn;
+}
+
+void SocketTransport::hold(std::string_view data) {
+  if (data.size() > cap_ - std::min(cap_, unsent_in_all())) return overflow();
+  try {
+    held_->later.append(data);
+  } catch (...) {  // std::bad_alloc, std::length_error
+    return fail("Fatal error: no memory for what was written",
+                std::current_exception());
+  }
+  pause_protocol();
+}
+
+void SocketTransport::take_turn() const {
+  if (!held_->turn.done()) held_->turn.set_result();
+}
+
+Future<void> SocketTransport::wait_writable() {
+  held_->turn = Future<void>(loop_);
+  const Future<void> turn = held_->turn;
+  if (!writes_) wait_until_writable();  // its failure ends this, too
+  return turn;
+}
+
+void SocketTransport::release_writes() noexcept {
+  const std::unique_ptr<Held> held = std::move(held_);
+  if (held == nullptr || lost_ != 0 || loop_.is_closed()) return;
+  if (!held->later.empty()) buffer(held->later);
+  if (lost_ != 0) return;
+  if (unsent() == 0 && !protocol_paused_) return all_sent();
+  if (!writes_) wait_until_writable();  // the loop sends, and resumes
+}
+
+std::exception_ptr SocketTransport::lost_error() const {
+  if (lost_ == 0) return nullptr;
+  return error_ != nullptr ? error_ : system_error("sendfile", ECONNABORTED);
 }
 
 // -- its end -----------------------------------------------------------------
@@ -402,7 +443,7 @@ void SocketTransport::close() {
   if (is_closing_) return;  // that failed
   is_closing_ = true;
   stop_reading();
-  if (unsent() == 0) end_soon(nullptr);
+  if (unsent() == 0 && held_ == nullptr) end_soon(nullptr);
 }
 
 void SocketTransport::force_close(std::exception_ptr error) {
@@ -428,6 +469,7 @@ void SocketTransport::end_soon(std::exception_ptr error) {
   error_ = std::move(error);
   stop_reading();
   stop_waiting();
+  if (held_ != nullptr) take_turn();
   if (!loop_.is_closed()) queue_end();  // else see abandon()
 }
 
@@ -455,7 +497,9 @@ void SocketTransport::let_go() noexcept {
   if (TransportOwner* owner = std::exchange(owner_, nullptr)) {
     owner->on_transport_end(*this);
   }
+  claim_.drop();
   socket_.reset();
+  held_.reset();
   stream_protocol_ = nullptr;
   buffered_protocol_ = nullptr;
   sent_ = 0;
@@ -541,7 +585,7 @@ std::string SocketTransport::description() const {
   if (socket_) {
     text += std::string(" read=") + (reads_ ? "polling" : "idle");
     text += std::string(" write=<") + (writes_ ? "polling" : "idle") +
-            ", bufsize=" + std::to_string(unsent()) + ">";
+            ", bufsize=" + std::to_string(unsent_in_all()) + ">";
   }
   return text + ">";
 }

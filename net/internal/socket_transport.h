@@ -89,7 +89,31 @@ class SocketTransport final : public Transport,
   const Address& sockname() const override;
   std::string description() const override;
 
+  // -- for sendfile(), which writes to the socket itself --
+
+  /// From now on what is written waits for release_writes(). Done when what
+  /// was written before has been sent, and when the transport ends: see
+  /// lost_error(). Throws RuntimeError if they are held already.
+  Future<void> hold_writes();
+  /// While they are held: done when the socket can take more, and when the
+  /// transport ends.
+  Future<void> wait_writable();
+  /// Goes on with what was written meanwhile, and with a close(). Calls nobody.
+  void release_writes() noexcept;
+  /// What it ends with, if it does so before its time: never null then.
+  std::exception_ptr lost_error() const;
+  /// Ends it as a send(2) that fails would.
+  void fail_write(const char* operation, int error_number) {
+    fail("Fatal write error on socket transport", operation, error_number);
+  }
+
  private:
+  /// What is written while somebody else writes to the socket.
+  struct Held {
+    explicit Held(EventLoop& loop) : turn(loop) {}
+    std::string later;
+    Future<void> turn;  // what he waits for
+  };
   // What one write may add without being sent at once.
   static constexpr std::size_t kGatherBytes = std::size_t{16} * 1024;
   // asyncio's LOG_THRESHOLD_FOR_CONNLOST_WRITES.
@@ -109,6 +133,12 @@ class SocketTransport final : public Transport,
   void on_end_of_stream();
 
   std::size_t unsent() const noexcept { return buffer_.size() - sent_; }
+  /// With what is held back.
+  std::size_t unsent_in_all() const noexcept {
+    return unsent() + (held_ == nullptr ? 0 : held_->later.size());
+  }
+  void hold(std::string_view data);
+  void take_turn() const;
   void buffer(std::string_view data);
   void overflow();
   void flush_later() noexcept;
@@ -144,6 +174,7 @@ class SocketTransport final : public Transport,
   EventLoop& loop_;
   NetState& net_;
   UniqueFd socket_;
+  FdUses::Claim claim_;
   std::shared_ptr<SocketTransport> self_;  // until the end
   std::shared_ptr<BaseProtocol> protocol_;
   // The same; one of the two.
@@ -155,6 +186,7 @@ class SocketTransport final : public Transport,
 
   std::string buffer_;    // what was written, and
   std::size_t sent_ = 0;  // how much of it is gone
+  std::unique_ptr<Held> held_;
   WriteBufferLimits limits_;
   std::size_t cap_ = std::numeric_limits<std::size_t>::max();
   std::exception_ptr error_;  // what it ends with
