@@ -50,11 +50,12 @@ class SocketOperation : public Operation<Derived, T> {
     return Step::done();
   }
 
- protected:
+ private:
+  friend Derived;
   SocketOperation(int fd, FdUse use) noexcept
       : wait_(fd, use, Derived::kName) {}
 
-  SocketWait wait_;  // NOLINT(*-non-private-member-variables-in-classes)
+  SocketWait wait_;
 };
 
 }  // namespace detail

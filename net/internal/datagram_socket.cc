@@ -82,12 +82,13 @@ void DatagramSocket::set_protocol(std::shared_ptr<DatagramProtocol> protocol) {
 
 void DatagramSocket::begin(Future<void>& made) {
   // asyncio goes on with one that has failed. It may be half made, though.
-  constexpr const char* kFailed =
-      "Fatal error: protocol.connection_made() call failed.";
   const std::shared_ptr<DatagramProtocol> keep = protocol_;
   try {
     guarded([this] { protocol_->connection_made(*this); },
-            [this](const std::exception_ptr& error) { fail(kFailed, error); });
+            [this](const std::exception_ptr& error) {
+              fail("Fatal error: protocol.connection_made() call failed.",
+                   error);
+            });
   } catch (...) {
     go_on(made);
     throw;  // SystemExit and its like: the loop may run again

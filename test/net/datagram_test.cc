@@ -328,7 +328,7 @@ TEST(Datagram, TakesNoOtherSocket) {
             }),
             "std::invalid_argument: A UDP Socket was expected, got fd " + fd +
                 " of type 1");
-  EXPECT_THROW(create_datagram_endpoint(factory, UniqueFd()),
+  EXPECT_THROW(static_cast<void>(create_datagram_endpoint(factory, UniqueFd())),
                std::invalid_argument);
   Pipe pipe;
   EXPECT_THROW(
