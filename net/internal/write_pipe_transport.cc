@@ -19,8 +19,8 @@
 // leave together at the end of the pass. What is different:
 //
 //   - write(2) raises SIGPIPE, see pipe_signal.h.
-//   - The reader's hangup is no end of a stream that could be read. epoll(7)
-//     reports it unasked, as EPOLLERR, so the pipe is watched for nothing.
+//   - The reader's hangup is no end of a stream that could be read: epoll(7)
+//     reports it as EPOLLERR, for which the pipe is watched all the time.
 
 namespace rondo::detail {
 
@@ -71,11 +71,12 @@ void WritePipeTransport::set_protocol(std::shared_ptr<BaseProtocol> protocol) {
 
 // -- what the loop reports ---------------------------------------------------
 
-/// Hangups come unasked. That of a socket is the end of what its peer says,
-/// as in asyncio; data that it says is left alone.
+/// That the reader of a pipe is gone comes unasked, but a descriptor of which
+/// nothing is asked is not watched at all: so this is what a pipe never says.
+/// Of a socket it is the end of what the peer says, which ends it as in
+/// asyncio; what the peer says is left alone.
 Events WritePipeTransport::interest() const noexcept {
-  const Events hangup = kind_ == S_IFSOCK ? Events::kReadHangup : Events::kNone;
-  return writes_ ? hangup | Events::kWrite : hangup;
+  return writes_ ? Events::kReadHangup | Events::kWrite : Events::kReadHangup;
 }
 
 void WritePipeTransport::watch() {

@@ -82,12 +82,14 @@ struct WritePipe : PipeBase {
   void fill_up(std::size_t more) {
     transport->set_write_buffer_limits(std::size_t{1} << 30);
     const std::string piece(64 * 1024, 'x');
-    while (transport->get_write_buffer_size() == 0) {
+    while (!transport->is_closing() &&
+           transport->get_write_buffer_size() == 0) {
       transport->write(piece);
       filled += piece.size();
     }
     transport->write(std::string(more, 'y'));
     filled += more;
+    if (transport->is_closing()) return;
     transport->set_write_buffer_limits();
   }
 
