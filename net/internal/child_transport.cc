@@ -4,7 +4,6 @@
 #include <signal.h>
 #include <sys/stat.h>
 
-#include <cstdio>
 #include <new>
 #include <source_location>
 #include <stdexcept>
@@ -12,6 +11,7 @@
 #include <utility>
 
 #include "net/internal/net_state.h"
+#include "net/internal/protocol_call.h"
 #include "net/internal/read_pipe_transport.h"
 #include "net/internal/write_pipe_transport.h"
 #include "reactor/errors.h"
@@ -113,12 +113,14 @@ void ChildTransport::give_up() noexcept {
 }
 
 void ChildTransport::begin(Future<void>& made) {
+  const std::shared_ptr<SubprocessProtocol> keep = protocol_;
   try {
-    guarded([this] { protocol_->connection_made(*this); },
+    guarded([&] { keep->connection_made(*this); },
             [this](const std::exception_ptr& error) {
               error_ = error;
               close();
-              report("Fatal error: protocol.connection_made() call failed.",
+              report(*this,
+                     "Fatal error: protocol.connection_made() call failed.",
                      error);
             });
   } catch (...) {
@@ -325,36 +327,12 @@ void ChildTransport::abandon() noexcept {
 
 // -- failure -----------------------------------------------------------------
 
-template <class Callback, class OnError>
-void ChildTransport::guarded(Callback&& callback, OnError&& on_error) {
-  const std::shared_ptr<SubprocessProtocol> keep = protocol_;
-  try {
-    callback();
-  } catch (...) {
-    const std::exception_ptr error = std::current_exception();
-    if (error == nullptr || is_exit_error(error)) throw;
-    on_error(error);
-  }
-}
-
 template <class Callback>
 void ChildTransport::tell(const char* message, Callback&& callback) {
-  guarded(callback,
-          [&](const std::exception_ptr& error) { report(message, error); });
-}
-
-void ChildTransport::report(const char* message,
-                            const std::exception_ptr& error) {
-  if (loop_.is_closed()) return;
-  try {
-    ExceptionContext context(message);
-    context.exception = error;
-    context.extra.emplace_back("transport", description());
-    loop_.call_exception_handler(context);
-  } catch (const std::bad_alloc&) {
-    std::fprintf(stderr, "rondo: %s pid=%d; no memory to report it\n", message,
-                 get_pid());
-  }
+  const std::shared_ptr<SubprocessProtocol> keep = protocol_;
+  guarded(callback, [&](const std::exception_ptr& error) {
+    report(*this, message, error);
+  });
 }
 
 // -- what it is --------------------------------------------------------------

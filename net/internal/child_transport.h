@@ -58,6 +58,9 @@ class ChildTransport final : public SubprocessTransport,
   void set_protocol(std::shared_ptr<SubprocessProtocol> protocol) override;
   std::string description() const override;
 
+  /// The pidfd, for who reports an error; negative after the exit.
+  int fd() const noexcept { return child_.process_fd(); }
+
   // -- for ChildPipe --
 
   void on_pipe_data(int fd, std::string_view data);
@@ -89,13 +92,10 @@ class ChildTransport final : public SubprocessTransport,
   void on_pass_end() override;
   void abandon() noexcept override;
 
-  template <class Callback, class OnError>
-  void guarded(Callback&& callback, OnError&& on_error);
   /// Calls `callback`, which calls the protocol; the exception handler hears
-  /// `message` and what it throws.
+  /// `message` and what that throws.
   template <class Callback>
   void tell(const char* message, Callback&& callback);
-  void report(const char* message, const std::exception_ptr& error);
 
   EventLoop& loop_;
   SpawnedChild child_;

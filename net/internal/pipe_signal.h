@@ -12,8 +12,8 @@ namespace rondo::detail {
 /// While it lives, SIGPIPE is not delivered to this thread; one that a call
 /// has raised meanwhile is gone after. For calls without a MSG_NOSIGNAL.
 ///
-/// Changes no disposition, and leaves alone what was pending before. Two
-/// pthread_sigmask(3), about 0.1 us each.
+/// Changes no disposition, and leaves alone what was pending before. Costs two
+/// pthread_sigmask(3), together half a microsecond.
 class PipeSignalBlocked {
  public:
   explicit PipeSignalBlocked(Kernel& kernel) noexcept;

@@ -4,12 +4,12 @@
 #include <sys/stat.h>
 
 #include <cerrno>
-#include <cstdio>
 #include <new>
 #include <source_location>
 #include <system_error>
 #include <utility>
 
+#include "net/internal/system_error.h"
 #include "reactor/errors.h"
 #include "reactor/event_loop.h"
 #include "reactor/internal/log.h"
@@ -20,15 +20,6 @@ namespace rondo::detail {
 namespace {
 
 const Address kNoAddress;
-
-std::exception_ptr system_error(const char* operation, int error_number) {
-  try {
-    return std::make_exception_ptr(
-        std::system_error(error_number, std::generic_category(), operation));
-  } catch (...) {
-    return std::current_exception();  // its text found no memory
-  }
-}
 
 }  // namespace
 
@@ -163,24 +154,6 @@ void PipeTransport::abandon() noexcept {
 
 // -- failure -----------------------------------------------------------------
 
-bool PipeTransport::leaves_the_loop(const std::exception_ptr& error) noexcept {
-  return error == nullptr || is_exit_error(error);  // null: pthread_exit(3)
-}
-
-void PipeTransport::report(const char* message,
-                           const std::exception_ptr& error) {
-  if (loop_.is_closed()) return;
-  try {
-    ExceptionContext context(message);
-    context.exception = error;
-    context.extra.emplace_back("transport", description());
-    loop_.call_exception_handler(context);
-  } catch (const std::bad_alloc&) {
-    std::fprintf(stderr, "rondo: %s fd=%d; no memory to report it\n", message,
-                 pipe_.get());
-  }
-}
-
 void PipeTransport::fail(const char* message, const std::exception_ptr& error) {
   // Even if the handler leaves the loop.
   struct Close {
@@ -188,7 +161,7 @@ void PipeTransport::fail(const char* message, const std::exception_ptr& error) {
     PipeTransport& transport;
     std::exception_ptr error;
   } const close{*this, error};
-  report(message, error);
+  report(*this, message, error);
 }
 
 void PipeTransport::fail(const char* message, const char* operation,

@@ -10,6 +10,7 @@
 #include "futures/future.h"
 #include "futures/internal/loop_state.h"
 #include "net/internal/net_state.h"
+#include "net/internal/protocol_call.h"
 #include "net/transport.h"
 #include "reactor/internal/pass_end.h"
 #include "reactor/unique_fd.h"
@@ -69,28 +70,15 @@ class PipeTransport : public Transport, protected LoopBound, protected PassEnd {
   bool is_ending() const noexcept { return is_ending_; }
   void flush_later() noexcept;
 
-  template <class Callback, class OnError>
-  bool guarded(Callback&& callback, OnError&& on_error) {
-    const std::shared_ptr<BaseProtocol> keep = protocol_;
-    try {
-      callback();
-      return true;
-    } catch (...) {
-      const std::exception_ptr error = std::current_exception();
-      if (leaves_the_loop(error)) throw;
-      on_error(error);
-      return false;
-    }
-  }
   /// Calls `callback`, which calls the protocol; what that throws ends the
   /// connection, and the exception handler hears `message`.
   template <class Callback>
   bool tell(const char* message, Callback&& callback) {
+    const std::shared_ptr<BaseProtocol> keep = protocol_;
     return guarded(callback, [&](const std::exception_ptr& error) {
       fail(message, error);
     });
   }
-  void report(const char* message, const std::exception_ptr& error);
   /// asyncio's _fatal_error() of what is somebody's fault.
   void fail(const char* message, const std::exception_ptr& error);
   /// The same of an error of the pipe, which is nobody's.
@@ -107,7 +95,6 @@ class PipeTransport : public Transport, protected LoopBound, protected PassEnd {
   bool is_closing_ = false;
 
  private:
-  static bool leaves_the_loop(const std::exception_ptr& error) noexcept;
   struct End;
 
   void begin(Future<void>& made);

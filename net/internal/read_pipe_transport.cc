@@ -7,6 +7,7 @@
 #include <system_error>
 #include <utility>
 
+#include "net/internal/system_error.h"
 #include "reactor/errors.h"
 #include "reactor/event_loop.h"
 
@@ -116,7 +117,7 @@ bool ReadPipeTransport::has_read(ssize_t size) {
     return true;
   if (size == 0) {
     on_end_of_stream();
-  } else if (errno != EAGAIN && errno != EINTR) {
+  } else if (!would_block(errno)) {
     // EIO: a terminal whose other side is gone.
     fail("Fatal read error on pipe transport", "read", errno);
   }

@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <cstdlib>
 #include <iterator>
+#include <optional>
 #include <string_view>
 #include <system_error>
 
@@ -73,16 +74,17 @@ int SpawnPlan::spawn(Kernel& kernel, const std::vector<std::string>& argv,
   set_attributes();
   add_actions();
   const std::vector<char*> arguments = pointers(argv);
-  const char* const our_path = std::getenv("PATH");
-  if (!options_.env()) {
+  const std::optional<SubprocessOptions::Environment>& theirs = options_.env();
+  if (!theirs) {
     return kernel.spawn(&process, argv[0].c_str(), &actions_, &attributes_,
                         arguments.data(), ::environ);
   }
-  const std::vector<std::string> texts = assignments(*options_.env());
+  const std::vector<std::string> texts = assignments(*theirs);
   const std::vector<char*> environment = pointers(texts);
-  const auto path = options_.env()->find("PATH");
+  const auto path = theirs->find("PATH");
   const std::string their_path =
-      path != options_.env()->end() ? path->second : kDefaultPath;
+      path != theirs->end() ? path->second : kDefaultPath;
+  const char* const our_path = std::getenv("PATH");
   // posix_spawnp(3) looks along our own PATH.
   if (argv[0].find('/') == std::string::npos &&
       (our_path == nullptr || their_path != our_path)) {

@@ -49,7 +49,7 @@ void check_subprocess(const std::vector<std::string>& argv,
   }
   for (const std::string& argument : argv) check_text(argument);
   check_text(options.cwd());
-  if (options.env()) check_environment(*options.env());
+  if (const auto& variables = options.env()) check_environment(*variables);
   for (int fd = 0; fd < 3; ++fd) {
     const Redirect& redirect = options.redirect(fd);
     if (redirect.kind() == Redirect::Kind::kStdout && fd != 2) {

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "net/internal/pipe_signal.h"
+#include "net/internal/system_error.h"
 #include "reactor/errors.h"
 #include "reactor/event_loop.h"
 #include "reactor/internal/log.h"
@@ -199,7 +200,7 @@ std::size_t WritePipeTransport::write_now(std::string_view data) {
   }
   if (size >= 0) [[likely]]
     return static_cast<std::size_t>(size);
-  if (errno != EAGAIN && errno != EINTR) {
+  if (!would_block(errno)) {
     fail("Fatal write error on pipe transport", "write", errno);
   }
   return 0;
@@ -277,18 +278,20 @@ void WritePipeTransport::set_write_buffer_limits(
 void WritePipeTransport::pause_protocol() {
   if (is_ending() || protocol_paused_ || unsent() <= limits_.high) return;
   protocol_paused_ = true;
-  guarded([this] { protocol_->pause_writing(); },
+  const std::shared_ptr<BaseProtocol> keep = protocol_;
+  guarded([&] { keep->pause_writing(); },
           [this](const std::exception_ptr& error) {
-            report("protocol.pause_writing() failed", error);
+            report(*this, "protocol.pause_writing() failed", error);
           });
 }
 
 void WritePipeTransport::resume_protocol() {
   if (!protocol_paused_ || unsent() > limits_.low) return;
   protocol_paused_ = false;
-  guarded([this] { protocol_->resume_writing(); },
+  const std::shared_ptr<BaseProtocol> keep = protocol_;
+  guarded([&] { keep->resume_writing(); },
           [this](const std::exception_ptr& error) {
-            report("protocol.resume_writing() failed", error);
+            report(*this, "protocol.resume_writing() failed", error);
           });
 }
 
