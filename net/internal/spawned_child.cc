@@ -65,7 +65,7 @@ void check_subprocess(const std::vector<std::string>& argv,
 
 SpawnedChild::SpawnedChild(Kernel& kernel, const std::vector<std::string>& argv,
                            const SubprocessOptions& options)
-    : kernel_(kernel) {
+    : kernel_(kernel), parent_(kernel.getpid()) {
   start(argv, options);
   open_process();
 }
@@ -116,6 +116,7 @@ int SpawnedChild::send_signal(int signal_number) noexcept {
 }
 
 bool SpawnedChild::kill() noexcept {
+  if (kernel_.getpid() != parent_) return false;
   const int error = send_signal(SIGKILL);
   if (error == 0 || error == ESRCH) return true;
   return kernel_.kill(pid_, SIGKILL) == 0;

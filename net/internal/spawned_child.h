@@ -48,7 +48,8 @@ class SpawnedChild {
 
   /// pidfd_send_signal(2). Zero, or the errno.
   int send_signal(int signal_number) noexcept;
-  /// SIGKILL. Whether it has been sent, or the process is gone.
+  /// SIGKILL. Whether it has been sent, or the process is gone. Nothing in a
+  /// process that was forked since: the child is not that one's.
   bool kill() noexcept;
   /// Whether it has ended, and with what return code. Does not wait.
   std::optional<int> reap() noexcept;
@@ -65,6 +66,7 @@ class SpawnedChild {
   Kernel& kernel_;
   UniqueFd pipes_[3];
   UniqueFd process_;
+  const ::pid_t parent_;
   ::pid_t pid_ = -1;
   std::optional<int> returncode_;
 };

@@ -18,6 +18,7 @@
 
 #include "test/net/subprocess_pair.h"
 #include "test/support/allocation.h"
+#include "test/support/child_process.h"
 
 namespace rondo {
 namespace {
@@ -91,6 +92,32 @@ TEST(SubprocessFaults, SystemExitLeavesTheLoopAndItEndsAllTheSame) {
   }
 }
 
+TEST(SubprocessFaults, MayBeClosedInAnyCallback) {
+  for (const char* where :
+       {"made", "data 1", "pause", "lost 0", "lost 1", "exited", "lost"}) {
+    SubprocessPair pair("cat; exec sleep 0.01",
+                        SubprocessOptions().stdin(PIPE).stdout(PIPE));
+    const auto keep = pair.transport;
+    pair.transport.reset();
+    bool is_closed = false;
+    const auto close = [&](std::string_view call) {
+      if (call != where || std::exchange(is_closed, true)) return;
+      keep->close();
+    };
+    close("made");
+    pair.recorder->on = close;
+    const auto input = keep->get_pipe_transport(0);
+    input->write(std::string(1 << 20, 'x'));
+    input->close();
+    ASSERT_TRUE(pair.run_to_end()) << where;
+    EXPECT_TRUE(is_closed) << where;
+    for (const char* call : {"made", "lost 0", "lost 1", "exited", "lost"}) {
+      EXPECT_EQ(pair.recorder->count(call), 1) << where << ": " << call;
+    }
+    EXPECT_FALSE(has_children());
+  }
+}
+
 // -- nothing is left ----------------------------------------------------------
 
 TEST(SubprocessFaults, ALoopThatIsClosedKillsItsChildren) {
@@ -109,6 +136,21 @@ TEST(SubprocessFaults, ALoopThatIsClosedKillsItsChildren) {
     kept->close();
   }
   EXPECT_TRUE(gone.expired());
+}
+
+// A copy of this process has the loop, too, and the pidfd.
+TEST(SubprocessFaults, AForkedCopyOfTheLoopLeavesTheChildrenAlone) {
+  SubprocessPair pair("exec sleep 100");
+  EXPECT_EQ(in_child([&] {
+              pair.loop.close();
+              return std::string("closed");
+            }),
+            "closed");
+  run_passes(pair.loop, 3);
+  EXPECT_EQ(pair.transport->get_returncode(), std::nullopt);
+  pair.transport->terminate();
+  ASSERT_TRUE(pair.run_to_end());
+  EXPECT_EQ(pair.transport->get_returncode(), -SIGTERM);
 }
 
 // Closed after so many passes, whatever has happened by then.
@@ -303,11 +345,12 @@ TEST(SubprocessFaults, AnyAllocationMayFail) {
 #endif
 
 TEST(SubprocessFaults, SaysWhatItIs) {
-  SubprocessPair pair("exit 3", SubprocessOptions().stdin(PIPE));
+  SubprocessPair pair("read line; exit 3", SubprocessOptions().stdin(PIPE));
   const std::string pid = std::to_string(pair.transport->get_pid());
   EXPECT_EQ(to_string(*pair.transport),
             "<_UnixSubprocessTransport pid=" + pid + " running stdin=" +
                 to_string(*pair.transport->get_pipe_transport(0)) + ">");
+  pair.transport->get_pipe_transport(0)->close();
   ASSERT_TRUE(pair.run_to_end());
   EXPECT_TRUE(to_string(*pair.transport)
                   .starts_with("<_UnixSubprocessTransport closed pid=" + pid +

@@ -202,7 +202,10 @@ TEST(Subprocess, AChildMayCloseItsPipesAndRunOn) {
 }
 
 TEST(Subprocess, SomebodyElseHasWaitedForIt) {
-  SubprocessPair pair("exit 3");
+  SubprocessPair pair("read line; exit 3", SubprocessOptions().stdin(PIPE));
+  const auto input = pair.transport->get_pipe_transport(0);
+  input->write("go\n");
+  EXPECT_EQ(input->get_write_buffer_size(), 0u);  // it is on its way
   ::siginfo_t info;
   ASSERT_EQ(::waitid(P_PID, static_cast<::id_t>(pair.transport->get_pid()),
                      &info, WEXITED),
