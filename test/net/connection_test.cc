@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "net/create_connection.h"
 
-#include <dlfcn.h>
 #include <gtest/gtest.h>
 #include <netdb.h>
 #include <netinet/in.h>
@@ -11,11 +10,8 @@
 #include <sys/socket.h>
 
 #include <cerrno>
-#include <cstring>
 #include <filesystem>
-#include <map>
 #include <memory>
-#include <mutex>
 #include <set>
 #include <string>
 #include <utility>
@@ -27,80 +23,8 @@
 #include "net/server.h"
 #include "reactor/snapshot.h"
 #include "reactor/testing/virtual_time.h"
+#include "test/net/fake_names.h"
 #include "test/net/transport_pair.h"
-
-// A name server of our own: getaddrinfo(3) of this program knows the names
-// that a test has given, and asks the real one for all others.
-
-namespace {
-
-struct FakeNames {
-  static FakeNames& instance() {
-    static FakeNames names;
-    return names;
-  }
-  std::mutex mutex;
-  std::map<std::string, std::vector<rondo::Address>> names;
-  std::map<std::string, int> failures;
-  std::set<::addrinfo*> given;
-};
-
-template <class Function>
-Function* real(const char* name) {
-  return reinterpret_cast<Function*>(::dlsym(RTLD_NEXT, name));
-}
-
-}  // namespace
-
-extern "C" int getaddrinfo(const char* host, const char* service,
-                           const ::addrinfo* hints, ::addrinfo** result) {
-  FakeNames& fake = FakeNames::instance();
-  {
-    const std::lock_guard lock(fake.mutex);
-    const std::string name = host != nullptr ? host : "";
-    if (const auto found = fake.failures.find(name);
-        found != fake.failures.end()) {
-      return found->second;
-    }
-    if (const auto found = fake.names.find(name); found != fake.names.end()) {
-      ::addrinfo** link = result;
-      *link = nullptr;
-      for (const rondo::Address& address : found->second) {
-        auto* info = new ::addrinfo{};
-        auto* storage = new ::sockaddr_storage{};
-        std::memcpy(storage, address.native(), address.native_size());
-        info->ai_family = address.family();
-        info->ai_addr = reinterpret_cast<::sockaddr*>(storage);
-        info->ai_addrlen = address.native_size();
-        fake.given.insert(info);
-        *link = info;
-        link = &info->ai_next;
-      }
-      return 0;
-    }
-  }
-  static auto* const next = real<decltype(::getaddrinfo)>("getaddrinfo");
-  return next(host, service, hints, result);
-}
-
-extern "C" void freeaddrinfo(::addrinfo* list) noexcept {
-  FakeNames& fake = FakeNames::instance();
-  {
-    const std::lock_guard lock(fake.mutex);
-    if (list == nullptr || fake.given.count(list) != 0) {
-      while (list != nullptr) {
-        ::addrinfo* const next = list->ai_next;
-        fake.given.erase(list);
-        delete reinterpret_cast<::sockaddr_storage*>(list->ai_addr);
-        delete list;
-        list = next;
-      }
-      return;
-    }
-  }
-  static auto* const next = real<void(::addrinfo*)>("freeaddrinfo");
-  next(list);
-}
 
 namespace rondo {
 namespace {
@@ -109,33 +33,10 @@ using std::chrono_literals::operator""ms;
 using std::string_literals::operator""s;
 using test::Calls;
 using test::errno_of;
+using test::FakeName;
 using test::finish;
 using test::Recorder;
 using test::thrown_by;
-
-/// What a name means while this lives.
-class FakeName {
- public:
-  FakeName(std::string name, std::vector<Address> addresses)
-      : name_(std::move(name)) {
-    const std::lock_guard lock(FakeNames::instance().mutex);
-    FakeNames::instance().names[name_] = std::move(addresses);
-  }
-  FakeName(std::string name, int failure) : name_(std::move(name)) {
-    const std::lock_guard lock(FakeNames::instance().mutex);
-    FakeNames::instance().failures[name_] = failure;
-  }
-  FakeName(const FakeName&) = delete;
-  FakeName& operator=(const FakeName&) = delete;
-  ~FakeName() {
-    const std::lock_guard lock(FakeNames::instance().mutex);
-    FakeNames::instance().names.erase(name_);
-    FakeNames::instance().failures.erase(name_);
-  }
-
- private:
-  std::string name_;
-};
 
 Address name_of(int fd) {
   ::sockaddr_storage storage;
