@@ -503,7 +503,7 @@ void SocketTransport::let_go() noexcept {
   stream_protocol_ = nullptr;
   buffered_protocol_ = nullptr;
   sent_ = 0;
-  buffer_ = std::string();
+  std::string().swap(buffer_);
   const std::shared_ptr<SocketTransport> keep = self_;
   const std::shared_ptr<BaseProtocol> protocol = std::move(protocol_);
   // What the end of the pass has in its list lives until then.
@@ -563,15 +563,17 @@ void SocketTransport::fail(const char* message, const char* operation,
 // -- what it is --------------------------------------------------------------
 
 const Address& SocketTransport::sockname() const {
-  if (!sockname_ && socket_) {
+  static const Address kNone;
+  if (sockname_ == nullptr && socket_) {
     ::sockaddr_storage storage;
     unsigned size = sizeof storage;
     auto* native = reinterpret_cast<::sockaddr*>(&storage);
     if (net_.kernel().getsockname(socket_.get(), native, &size) == 0) {
-      sockname_ = Address::from_native(native, size);
+      sockname_ =
+          std::make_unique<const Address>(Address::from_native(native, size));
     }
   }
-  return sockname_;
+  return sockname_ != nullptr ? *sockname_ : kNone;
 }
 
 std::string SocketTransport::description() const {

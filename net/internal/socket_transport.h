@@ -182,7 +182,8 @@ class SocketTransport final : public Transport,
   BufferedProtocol* buffered_protocol_ = nullptr;
   TransportOwner* owner_;
   const Address peername_;
-  mutable Address sockname_;
+  // Few ask for it.
+  mutable std::unique_ptr<const Address> sockname_;
 
   std::string buffer_;    // what was written, and
   std::size_t sent_ = 0;  // how much of it is gone

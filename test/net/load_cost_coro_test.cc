@@ -74,7 +74,7 @@ TEST(LoadCostStreams, AnIdleConnectionIsAKilobyteAndAHalfAndNoBuffer) {
   LoadWorld world;
   world.listen(echo_server());
   const test::IdleCost cost = test::idle_cost(world, 2);
-  EXPECT_LE(cost.fresh, 1'472u);
+  EXPECT_LE(cost.fresh, 1'440u);
   // What the loop keeps of having had them all busy at once; no 2,000 bytes.
   EXPECT_LE(cost.after_a_message, cost.fresh + 192u);
 }

@@ -76,8 +76,8 @@ TEST(LoadCost, AnIdleConnectionIsHalfAKilobyteAndNoBuffer) {
   LoadWorld world;
   world.listen(echo_server());
   const test::IdleCost cost = test::idle_cost(world, 1);
-  EXPECT_LE(cost.fresh, 544u);
-  EXPECT_LE(cost.after_a_message, 544u);
+  EXPECT_LE(cost.fresh, 512u);
+  EXPECT_LE(cost.after_a_message, 512u);
 }
 
 }  // namespace
