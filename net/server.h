@@ -46,6 +46,11 @@ class ListeningSocket {
 ///     co_await wait_for(server.wait_closed(), 5);
 ///     server.abort_clients();     // 3. those that do not end
 ///
+/// When no descriptor is left for a connection, those that wait are reset with
+/// one that is kept for this (asyncio lets them wait), and the server looks
+/// again after a second, or as soon as one of its connections has ended. With
+/// no memory they wait for that second. The exception handler is told once.
+///
 /// Source: asyncio.Server of CPython 3.13.
 class Server {
  public:
