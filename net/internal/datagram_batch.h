@@ -46,7 +46,14 @@ class DatagramBatch {
   }
 
  private:
+  unsigned count() const noexcept {
+    return static_cast<unsigned>(kMost * kUdpBytes / bytes_max_);
+  }
+  void prepare(unsigned i) noexcept;
+
   const std::unique_ptr<char[]> memory_;
+  std::size_t bytes_max_ = 0;  // of a datagram; zero before the first call
+  unsigned used_ = 0;          // how many are to be prepared again
   ::mmsghdr messages_[kMost];
   ::iovec pieces_[kMost];
   ::sockaddr_storage addresses_[kMost];

@@ -292,13 +292,14 @@ void DatagramSocket::send_queue() {
 }
 
 int DatagramSocket::send_batch() {
-  ::mmsghdr messages[DatagramBatch::kMost] = {};
+  ::mmsghdr messages[DatagramBatch::kMost];
   ::iovec pieces[DatagramBatch::kMost];
   const auto count = static_cast<unsigned>(
       std::min<std::size_t>(queue_.size() - first_, DatagramBatch::kMost));
   char* data = bytes_.data() + sent_;
   for (unsigned i = 0; i < count; ++i) {
     const Waiting& waiting = queue_[first_ + i];
+    messages[i] = {};
     ::msghdr& header = messages[i].msg_hdr;
     pieces[i] = {data, waiting.size};
     data += waiting.size;
