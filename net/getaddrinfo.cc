@@ -78,6 +78,14 @@ Future<std::vector<Address>> getaddrinfo(EventLoop& loop,
 
 Future<NameInfo> getnameinfo(EventLoop& loop, const Address& address,
                              int flags) {
+  constexpr int kNumbers = NI_NUMERICHOST | NI_NUMERICSERV;
+  const bool is_inet =
+      address.family() == AF_INET || address.family() == AF_INET6;
+  if (is_inet && (flags & kNumbers) == kNumbers) {
+    Future<NameInfo> done(loop);
+    done.set_result(NameInfo(address.host(), std::to_string(address.port())));
+    return done;
+  }
   return run_in_executor(loop, &detail::NetState::of(loop).resolver(),
                          look_up_name, address, flags);
 }

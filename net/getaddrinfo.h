@@ -84,7 +84,7 @@ class NameInfo {
 };
 
 /// The names of `address`: getnameinfo(3) with `flags` (NI_NUMERICHOST...), on
-/// the same threads. Ends with a GaiError.
+/// the same threads; at once if both are to be numbers. Ends with a GaiError.
 ///
 /// Source: asyncio.loop.getnameinfo.
 Future<NameInfo> getnameinfo(EventLoop& loop, const Address& address,

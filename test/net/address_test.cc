@@ -216,6 +216,17 @@ TEST(Getnameinfo, GivesTheNamesOfAnAddress) {
   ASSERT_TRUE(run_until(loop, [&] { return names.done(); }));
   EXPECT_EQ(names.result().host, "127.0.0.1");
   EXPECT_EQ(names.result().service, "8888");
+  // Numbers need no thread.
+  const auto numbers = getnameinfo(loop, Address::inet("::1", 53),
+                                   NI_NUMERICHOST | NI_NUMERICSERV);
+  ASSERT_TRUE(numbers.done());
+  EXPECT_EQ(numbers.result().host, "::1");
+  EXPECT_EQ(numbers.result().service, "53");
+  const auto service = getnameinfo(loop, Address::inet("127.0.0.1", 53),
+                                   NI_NUMERICHOST | NI_DGRAM);
+  EXPECT_FALSE(service.done());
+  ASSERT_TRUE(run_until(loop, [&] { return service.done(); }));
+  EXPECT_EQ(service.result().host, "127.0.0.1");
   const auto none = getnameinfo(loop, Address());
   ASSERT_TRUE(run_until(loop, [&] { return none.done(); }));
   EXPECT_THROW(none.result(), GaiError);
