@@ -7,7 +7,9 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <cstdint>
+#include <cstdlib>
 #include <functional>
 #include <limits>
 #include <memory>
@@ -19,9 +21,11 @@
 
 #include "futures/coro/coro.h"
 #include "futures/run.h"
+#include "futures/run_in_executor.h"
 #include "net/sendfile.h"
 #include "net/sock.h"
 #include "reactor/snapshot.h"
+#include "reactor/thread_pool.h"
 #include "test/net/transport_pair.h"
 #include "test/support/child_process.h"
 #include "test/support/log_capture.h"
@@ -64,10 +68,25 @@ std::string read_while(TransportPair& pair, const Task& task) {
   return text;
 }
 
+/// A pair whose files are read by threads that end before its kernel does.
+struct FilePair : TransportPair {
+  template <class... Protocols>
+  explicit FilePair(const Protocols&... protocols)
+      : TransportPair(protocols...) {
+    set_default_executor(loop, readers);
+  }
+  ~FilePair() {
+    loop.close();  // waits for no thread
+    if (!readers->shutdown(std::chrono::seconds(20))) std::abort();
+  }
+  std::shared_ptr<ThreadPool> readers =
+      std::make_shared<ThreadPool>(1, "reader", kernel);
+};
+
 // -- what is sent -------------------------------------------------------------
 
 TEST(Sendfile, SendsAFileAndSaysHowMuch) {
-  TransportPair pair;
+  FilePair pair;
   const UniqueFd file = file_of("hello, file");
   EXPECT_EQ(finish(pair.loop, sendfile(*pair.transport, file.get())), 11);
   EXPECT_EQ(read_text(pair.peer.get()), "hello, file");
@@ -76,7 +95,7 @@ TEST(Sendfile, SendsAFileAndSaysHowMuch) {
 }
 
 TEST(Sendfile, SendsAPartOfIt) {
-  TransportPair pair;
+  FilePair pair;
   const UniqueFd file = file_of("hello, file");
   EXPECT_EQ(finish(pair.loop, sendfile(*pair.transport, file.get(), 7)), 4);
   EXPECT_EQ(finish(pair.loop, sendfile(*pair.transport, file.get(), 1, 3)), 3);
@@ -88,7 +107,7 @@ TEST(Sendfile, SendsAPartOfIt) {
 
 TEST(Sendfile, SendsALargeOneThatTheSocketTakesInPieces) {
   for (const std::size_t most : {std::size_t{0}, std::size_t{70'000}}) {
-    TransportPair pair;
+    FilePair pair;
     pair.kernel.shorten(KernelCall::kSendfile, most);
     const std::string text = numbers(5'000'000);
     const UniqueFd file = file_of(text);
@@ -100,7 +119,7 @@ TEST(Sendfile, SendsALargeOneThatTheSocketTakesInPieces) {
 }
 
 TEST(Sendfile, LetsOthersHaveTheirTurn) {
-  TransportPair pair;
+  FilePair pair;
   pair.kernel.shorten(KernelCall::kSendfile, 4096);
   const UniqueFd file = file_of(std::string(3 << 20, 'x'));
   const int room = 8 << 20;  // for all of it
@@ -113,7 +132,7 @@ TEST(Sendfile, LetsOthersHaveTheirTurn) {
 }
 
 TEST(Sendfile, OfNothingIsDone) {
-  TransportPair pair;
+  FilePair pair;
   const UniqueFd empty = file_of("");
   EXPECT_EQ(finish(pair.loop, sendfile(*pair.transport, empty.get())), 0);
   const UniqueFd file = file_of("short");
@@ -123,7 +142,7 @@ TEST(Sendfile, OfNothingIsDone) {
 }
 
 TEST(Sendfile, AFileThatEndsBeforeIsSentToItsEnd) {
-  TransportPair pair;
+  FilePair pair;
   const UniqueFd file = file_of("short");
   EXPECT_EQ(finish(pair.loop, sendfile(*pair.transport, file.get(), 2, 1000)),
             3);
@@ -135,7 +154,7 @@ TEST(Sendfile, AHugeOffsetIsBeyondTheEnd) {
   for (const std::int64_t offset :
        {kMost, kMost - 1, kMost / 2, std::int64_t{1} << 60}) {
     for (const bool native : {true, false}) {
-      TransportPair pair;
+      FilePair pair;
       const UniqueFd file = file_of("short");
       if (!native) pair.kernel.fail(KernelCall::kSendfile, EINVAL);
       EXPECT_EQ(
@@ -150,7 +169,7 @@ TEST(Sendfile, AHugeOffsetIsBeyondTheEnd) {
 // The file is cut off when a part of it has been sent.
 TEST(Sendfile, AFileThatShrinksIsSentToItsNewEnd) {
   for (const bool native : {true, false}) {
-    TransportPair pair;
+    FilePair pair;
     const std::string text = numbers(4'000'000);
     const UniqueFd file = file_of(text);
     if (!native) pair.kernel.fail(KernelCall::kSendfile, EINVAL);
@@ -170,7 +189,7 @@ TEST(Sendfile, AFileThatShrinksIsSentToItsNewEnd) {
 }
 
 TEST(Sendfile, ArgumentsAreChecked) {
-  TransportPair pair;
+  FilePair pair;
   EXPECT_EQ(
       thrown_by([&] { static_cast<void>(sendfile(*pair.transport, 0, 0, 0)); }),
       "std::invalid_argument: count must be a positive integer (got 0)");
@@ -186,7 +205,7 @@ TEST(Sendfile, ArgumentsAreChecked) {
 // -- the order of what is written ---------------------------------------------
 
 TEST(Sendfile, ComesBehindWhatWasWrittenAndBeforeWhatIs) {
-  TransportPair pair;
+  FilePair pair;
   const std::string text = numbers(3'000'000);
   const UniqueFd file = file_of(text);
   pair.kernel.fail(KernelCall::kSend, EAGAIN, {.times = 2});
@@ -203,7 +222,7 @@ TEST(Sendfile, ComesBehindWhatWasWrittenAndBeforeWhatIs) {
 }
 
 TEST(Sendfile, WhatWaitsForItCountsForTheMarks) {
-  TransportPair pair;
+  FilePair pair;
   const std::string text = numbers(3'000'000);
   const UniqueFd file = file_of(text);
   pair.transport->set_write_buffer_limits(10);
@@ -217,7 +236,7 @@ TEST(Sendfile, WhatWaitsForItCountsForTheMarks) {
 }
 
 TEST(Sendfile, WhatWaitsForItIsBelowTheCap) {
-  TransportPair pair;
+  FilePair pair;
   const UniqueFd file = file_of(numbers(3'000'000));
   pair.transport->set_write_buffer_cap(10);
   const auto task = sendfile(*pair.transport, file.get()).start(pair.loop);
@@ -231,7 +250,7 @@ TEST(Sendfile, WhatWaitsForItIsBelowTheCap) {
 }
 
 TEST(Sendfile, ACloseWaitsForIt) {
-  TransportPair pair;
+  FilePair pair;
   const std::string text = numbers(3'000'000);
   const UniqueFd file = file_of(text);
   const auto task = sendfile(*pair.transport, file.get()).start(pair.loop);
@@ -246,7 +265,7 @@ TEST(Sendfile, ACloseWaitsForIt) {
 }
 
 TEST(Sendfile, AWriteEofWaitsForIt) {
-  TransportPair pair;
+  FilePair pair;
   const std::string text = numbers(3'000'000);
   const UniqueFd file = file_of(text);
   const auto task = sendfile(*pair.transport, file.get()).start(pair.loop);
@@ -259,7 +278,7 @@ TEST(Sendfile, AWriteEofWaitsForIt) {
 }
 
 TEST(Sendfile, ReadingGoesOnMeanwhile) {
-  TransportPair pair;
+  FilePair pair;
   const UniqueFd file = file_of(numbers(3'000'000));
   pair.protocol->on_data = [&](std::string_view data) {
     pair.transport->write(data);
@@ -273,7 +292,7 @@ TEST(Sendfile, ReadingGoesOnMeanwhile) {
 }
 
 TEST(Sendfile, TwoAtOnceAreRefused) {
-  TransportPair pair;
+  FilePair pair;
   const UniqueFd file = file_of(numbers(3'000'000));
   const auto task = sendfile(*pair.transport, file.get()).start(pair.loop);
   EXPECT_EQ(thrown_by([&] {
@@ -285,7 +304,7 @@ TEST(Sendfile, TwoAtOnceAreRefused) {
 }
 
 TEST(Sendfile, ATransportThatIsClosingIsRefused) {
-  TransportPair pair;
+  FilePair pair;
   pair.transport->close();
   EXPECT_EQ(thrown_by([&] { finish(pair.loop, sendfile(*pair.transport, 0)); }),
             "rondo::RuntimeError: Transport is closing");
@@ -296,7 +315,7 @@ TEST(Sendfile, ATransportThatIsClosingIsRefused) {
 TEST(Sendfile, WithoutTheCallItIsReadAndWritten) {
   for (const int error_number : {EINVAL, ENOSYS, EOPNOTSUPP}) {
     for (const std::size_t most : {0u, 1000u, 100'000u}) {
-      TransportPair pair;
+      FilePair pair;
       const std::string text = numbers(most == 1000 ? 50'000 : 900'000);
       const UniqueFd file = file_of(text);
       pair.kernel.fail(KernelCall::kSendfile, error_number);
@@ -317,7 +336,7 @@ TEST(Sendfile, WithoutTheCallItIsReadAndWritten) {
 }
 
 TEST(Sendfile, APipeIsReadToItsEnd) {
-  TransportPair pair;
+  FilePair pair;
   int both[2];
   ASSERT_EQ(::pipe2(both, O_CLOEXEC), 0);
   const UniqueFd reader(both[0]);
@@ -329,7 +348,7 @@ TEST(Sendfile, APipeIsReadToItsEnd) {
 }
 
 TEST(Sendfile, APipeHasNoOffset) {
-  TransportPair pair;
+  FilePair pair;
   const Pipe pipe;
   EXPECT_EQ(thrown_by([&] {
               finish(pair.loop,
@@ -340,7 +359,7 @@ TEST(Sendfile, APipeHasNoOffset) {
 }
 
 TEST(Sendfile, WithoutFallbackItIsNotAvailable) {
-  TransportPair pair;
+  FilePair pair;
   const Pipe pipe;
   EXPECT_EQ(thrown_by([&] {
               finish(pair.loop, sendfile(*pair.transport, pipe.reader.get(), 0,
@@ -352,7 +371,7 @@ TEST(Sendfile, WithoutFallbackItIsNotAvailable) {
 }
 
 TEST(Sendfile, AThreadThatMayNotHoldSignalsBackReads) {
-  TransportPair pair;
+  FilePair pair;
   const UniqueFd file = file_of("hello");
   pair.kernel.fail(KernelCall::kSignalMask, EINVAL);
   EXPECT_EQ(finish(pair.loop, sendfile(*pair.transport, file.get())), 5);
@@ -363,7 +382,7 @@ TEST(Sendfile, AThreadThatMayNotHoldSignalsBackReads) {
 
 TEST(Sendfile, AnErrorOfTheFileLeavesTheConnectionOpen) {
   for (const KernelCall call : {KernelCall::kSendfile, KernelCall::kPread}) {
-    TransportPair pair;
+    FilePair pair;
     const UniqueFd file = file_of("hello");
     if (call == KernelCall::kPread) {
       pair.kernel.fail(KernelCall::kSendfile, EINVAL);
@@ -383,7 +402,7 @@ TEST(Sendfile, AnErrorOfTheFileLeavesTheConnectionOpen) {
 TEST(Sendfile, AnErrorOfTheSocketEndsTheConnection) {
   for (const int error_number : {EPIPE, ECONNRESET, ETIMEDOUT}) {
     for (const KernelCall call : {KernelCall::kSendfile, KernelCall::kSend}) {
-      TransportPair pair;
+      FilePair pair;
       const UniqueFd file = file_of("hello");
       if (call == KernelCall::kSend) {
         pair.kernel.fail(KernelCall::kSendfile, EINVAL);
@@ -400,7 +419,7 @@ TEST(Sendfile, AnErrorOfTheSocketEndsTheConnection) {
 
 TEST(Sendfile, AnInterruptedCallIsMadeAgain) {
   for (const int error_number : {EINTR, EAGAIN}) {
-    TransportPair pair;
+    FilePair pair;
     const UniqueFd file = file_of("hello");
     pair.kernel.fail(KernelCall::kSendfile, error_number, {.times = 3});
     EXPECT_EQ(finish(pair.loop, sendfile(*pair.transport, file.get())), 5);
@@ -417,7 +436,7 @@ TEST(Sendfile, AClosedPeerDoesNotKillTheProcess) {
       ::sigemptyset(&sigpipe);
       ::sigaddset(&sigpipe, SIGPIPE);
       if (blocked) ::pthread_sigmask(SIG_BLOCK, &sigpipe, nullptr);
-      TransportPair pair;
+      FilePair pair;
       pair.transport->pause_reading();
       pair.peer.reset();
       const UniqueFd file = file_of("hello");
@@ -440,7 +459,7 @@ TEST(Sendfile, AClosedPeerDoesNotKillTheProcess) {
 }
 
 TEST(Sendfile, AnAbortMeanwhileIsToldToWhoWaits) {
-  TransportPair pair;
+  FilePair pair;
   const UniqueFd file = file_of(numbers(3'000'000));
   const auto task = sendfile(*pair.transport, file.get()).start(pair.loop);
   run_passes(pair.loop, 2);
@@ -456,7 +475,7 @@ TEST(Sendfile, AnAbortMeanwhileIsToldToWhoWaits) {
 TEST(Sendfile, ACancelLeavesTheConnectionAndTheOrder) {
   for (const bool native : {true, false}) {
     for (int passes = 0; passes < 8; ++passes) {
-      TransportPair pair;
+      FilePair pair;
       const std::string text = numbers(3'000'000);
       const UniqueFd file = file_of(text);
       if (!native) pair.kernel.fail(KernelCall::kSendfile, EINVAL);
@@ -484,7 +503,7 @@ TEST(Sendfile, TheLoopMayBeClosedMeanwhile) {
   const LogCapture quiet;  // pending tasks are reported
   for (const bool native : {true, false}) {
     for (int passes = 0; passes < 5; ++passes) {
-      TransportPair pair;
+      FilePair pair;
       const UniqueFd file = file_of(numbers(3'000'000));
       if (!native) pair.kernel.fail(KernelCall::kSendfile, EINVAL);
       const auto task = sendfile(*pair.transport, file.get()).start(pair.loop);
@@ -539,7 +558,7 @@ class Tunnel final : public Transport {
 };
 
 TEST(Sendfile, GoesThroughATransportThatOnlyItKnows) {
-  TransportPair pair;
+  FilePair pair;
   const auto tunnel = std::make_shared<Tunnel>(pair.transport);
   pair.transport->set_write_buffer_limits(10'000);
   const std::string text = numbers(3'000'000);
@@ -568,7 +587,7 @@ TEST(Sendfile, GoesThroughATransportThatOnlyItKnows) {
 }
 
 TEST(Sendfile, ThroughATunnelItWaitsForWhatIsThereAlready) {
-  TransportPair pair;
+  FilePair pair;
   const auto tunnel = std::make_shared<Tunnel>(pair.transport);
   tunnel->pause_reading();
   pair.block();
@@ -584,7 +603,7 @@ TEST(Sendfile, ThroughATunnelItWaitsForWhatIsThereAlready) {
 }
 
 TEST(Sendfile, ThroughATunnelWithoutFallbackItIsNotAvailable) {
-  TransportPair pair;
+  FilePair pair;
   const auto tunnel = std::make_shared<Tunnel>(pair.transport);
   EXPECT_EQ(thrown_by([&] {
               finish(pair.loop, sendfile(*tunnel, 0, 0, std::nullopt, false));
@@ -595,7 +614,7 @@ TEST(Sendfile, ThroughATunnelWithoutFallbackItIsNotAvailable) {
 
 TEST(Sendfile, ATunnelThatEndsIsToldToBoth) {
   for (const bool aborted : {false, true}) {
-    TransportPair pair;
+    FilePair pair;
     const auto tunnel = std::make_shared<Tunnel>(pair.transport);
     const UniqueFd file = file_of(numbers(3'000'000));
     const auto task = sendfile(*tunnel, file.get()).start(pair.loop);
@@ -616,7 +635,7 @@ TEST(Sendfile, ATunnelThatEndsIsToldToBoth) {
 
 TEST(Sendfile, ACancelPutsTheProtocolOfATunnelBack) {
   for (int passes = 0; passes < 5; ++passes) {
-    TransportPair pair;
+    FilePair pair;
     const auto tunnel = std::make_shared<Tunnel>(pair.transport);
     const UniqueFd file = file_of(numbers(3'000'000));
     auto task = sendfile(*tunnel, file.get()).start(pair.loop);
@@ -631,7 +650,7 @@ TEST(Sendfile, ACancelPutsTheProtocolOfATunnelBack) {
 /// What a tunnel had decrypted when it was paused.
 template <class Kind>
 void expect_handed_on(const std::shared_ptr<Kind>& protocol) {
-  TransportPair pair(protocol);
+  FilePair pair(protocol);
   const auto tunnel = std::make_shared<Tunnel>(pair.transport);
   const UniqueFd file = file_of(numbers(3'000'000));
   const auto task = sendfile(*tunnel, file.get()).start(pair.loop);
@@ -653,8 +672,14 @@ TEST(Sendfile, WhatComesAllTheSameIsHandedOn) {
 // -- sock_sendfile ------------------------------------------------------------
 
 struct RawPair {
-  RawPair() : sockets(test::connected_pair(kernel)) {}
-  ~RawPair() { EXPECT_EQ(loop.snapshot().descriptors.size(), 0u); }
+  RawPair() : sockets(test::connected_pair(kernel)) {
+    set_default_executor(loop, readers);
+  }
+  ~RawPair() {
+    EXPECT_EQ(loop.snapshot().descriptors.size(), 0u);
+    loop.close();
+    if (!readers->shutdown(std::chrono::seconds(20))) std::abort();
+  }
   int fd() const { return sockets.first.get(); }
   template <class Task>
   std::string read_while(const Task& task) {
@@ -667,6 +692,8 @@ struct RawPair {
   }
   ScriptedKernel kernel;
   std::pair<UniqueFd, UniqueFd> sockets;
+  std::shared_ptr<ThreadPool> readers =
+      std::make_shared<ThreadPool>(1, "reader", kernel);
   EventLoop loop{LoopOptions().kernel(kernel)};
 };
 
@@ -730,7 +757,7 @@ Coro<std::int64_t> send_it(Transport& transport, int file) {
 }
 
 TEST(Sendfile, CanBeAwaited) {
-  TransportPair pair;
+  FilePair pair;
   const UniqueFd file = file_of("hello, file");
   EXPECT_EQ(run_until_complete(pair.loop, send_it(*pair.transport, file.get())),
             5);
