@@ -175,6 +175,7 @@ TEST(SubprocessFaults, ALoopMayBeClosedAtAnyTime) {
         loop.collect();
         loop.run_ready();
       }
+      loop.close();
     }
     EXPECT_FALSE(has_children());
     EXPECT_EQ(kernel.open_descriptors(), std::vector<int>());

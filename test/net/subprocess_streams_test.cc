@@ -243,8 +243,10 @@ TEST(Communicate, AReadThatFailsIsThrown) {
 // A stream must not skip anything.
 TEST(Communicate, WithoutMemoryForTheOutputTheStreamIsBroken) {
   Children children;
-  const Process child = children.shell("head -c 50000 /dev/zero", pipes());
-  std::string name;
+  const Process child =
+      children.shell("read line; head -c 50000 /dev/zero", pipes());
+  child.stdin.write("go\n");
+  EXPECT_EQ(child.stdin.transport().get_write_buffer_size(), 0u);
   bool fired = false;
   for (int pass = 0; pass < 1000 && !fired; ++pass) {
     children.loop.poll_events(std::chrono::milliseconds(20));
