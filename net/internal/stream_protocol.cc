@@ -11,7 +11,7 @@ namespace rondo::detail {
 
 void StreamProtocol::connection_made(Transport& transport) {
   reader_.emplace(transport.loop(), limit_);
-  reader_->set_transport(transport.weak_from_this());
+  state().set_transport(transport.weak_from_this());
   if (handler_ != nullptr) handle(transport);
 }
 
@@ -42,12 +42,12 @@ void StreamProtocol::set_upgraded(std::shared_ptr<Transport> transport) {
 }
 
 void StreamProtocol::data_received(std::string_view data) {
-  reader_->feed_data(data);
+  state().feed_data(data);
 }
 
 /// Half open: the handler may have something left to say.
 bool StreamProtocol::eof_received() {
-  reader_->feed_eof();
+  state().feed_eof();
   return true;
 }
 
@@ -55,9 +55,9 @@ void StreamProtocol::connection_lost(std::exception_ptr error) {
   is_lost_ = true;
   error_ = error;
   if (error == nullptr) {
-    reader_->feed_eof();
+    state().feed_eof();
   } else {
-    reader_->set_exception(error);
+    state().set_exception(error);
   }
   if (waiters_ == nullptr) return;
   const Waiters waiters = std::exchange(*waiters_, {});
@@ -81,7 +81,7 @@ void StreamProtocol::end(const Future<void>& future) const {
 }
 
 Future<void> StreamProtocol::wait_closed() {
-  const Future<void> closed(reader_->loop());
+  const Future<void> closed(state().loop());
   if (is_lost_) {
     end(closed);
   } else {
@@ -102,7 +102,7 @@ void StreamProtocol::resume_writing() {
 
 Future<void> StreamProtocol::add_drainer() {
   std::vector<Future<void>>& drainers = waiters().drainers;
-  drainers.emplace_back(reader_->loop());
+  drainers.emplace_back(state().loop());
   return drainers.back();
 }
 

@@ -34,7 +34,7 @@ class StreamProtocol final
 
   /// There is one since connection_made(). It keeps this.
   std::shared_ptr<ReaderState> reader() {
-    return std::shared_ptr<ReaderState>(shared_from_this(), &*reader_);
+    return std::shared_ptr<ReaderState>(shared_from_this(), &state());
   }
   /// Done when the connection has ended. One for each who asks: a task that is
   /// cancelled cancels what it waits for.
@@ -64,6 +64,10 @@ class StreamProtocol final
     std::vector<Future<void>> closers;
   };
 
+  ReaderState& state() noexcept {
+    // NOLINTNEXTLINE(bugprone-unchecked-optional-access): see reader()
+    return *reader_;
+  }
   void handle(Transport& transport);
   void end(const Future<void>& future) const;
   Waiters& waiters();
