@@ -46,7 +46,9 @@ PipeSignalBlocked::~PipeSignalBlocked() {
   if (error_ != 0) return;
   const int error = errno;
   if (was_raised_ && !was_pending_) take_pending();
-  if (::sigismember(&before_, SIGPIPE) != 1) {
+  if (::sigismember(&before_, SIGPIPE) != 1 &&
+      kernel_.signal_mask(SIG_SETMASK, &before_, nullptr) != 0) {
+    // Linux gives no reason. Once more, or the program would keep it blocked.
     kernel_.signal_mask(SIG_SETMASK, &before_, nullptr);
   }
   errno = error;

@@ -283,6 +283,20 @@ TEST(WritePipe, IsNotWrittenToIfTheSignalCannotBeBlocked) {
   EXPECT_EQ(pair.kernel.calls(KernelCall::kWrite), writes);
 }
 
+TEST(WritePipe, LeavesTheMaskAsItWasEvenIfThatFailsOnce) {
+  EXPECT_EQ(in_child([] {
+              WritePipe pair;
+              pair.kernel.fail(KernelCall::kSignalMask, EINVAL,
+                               {.from_call = 2});
+              pair.transport->write("x");
+              pair.transport->get_write_buffer_size();
+              ::sigset_t blocked;
+              ::pthread_sigmask(SIG_BLOCK, nullptr, &blocked);
+              return std::to_string(::sigismember(&blocked, SIGPIPE));
+            }),
+            "0");
+}
+
 // -- errors -------------------------------------------------------------------
 
 TEST(WritePipe, AnInterruptedWriteIsMadeAgain) {

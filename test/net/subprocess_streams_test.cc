@@ -192,7 +192,9 @@ TEST(Communicate, AChildMayCloseItsOutputEarly) {
 
 TEST(Communicate, CancelledItLeavesTheChildAndWhatItHasWritten) {
   Children children;
-  const Process sleeper = children.shell("echo first; exec sleep 100", pipes());
+  // Says nothing until communicate() has closed its stdin.
+  const Process sleeper =
+      children.shell("cat; echo first; exec sleep 100", pipes());
   Task<ProcessOutput> waits = sleeper.communicate().start(children.loop);
   const auto reads = children.kernel.calls(KernelCall::kRead);
   EXPECT_TRUE(run_until(children.loop, [&] {
