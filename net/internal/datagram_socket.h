@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <cerrno>
 #include <cstddef>
 #include <cstdint>
 #include <exception>
@@ -86,6 +87,11 @@ class DatagramSocket final : public DatagramTransport,
     std::string data;
     Address from;
   };
+
+  /// Whether there is no socket any more. All else is an error of one datagram.
+  static bool is_fatal(int error_number) noexcept {
+    return error_number == EBADF || error_number == ENOTSOCK;
+  }
 
   void begin(Future<void>& made);
   void go_on(Future<void>& made);

@@ -20,15 +20,25 @@ class FdUses {
     return fd >= 0 && slot < uses_.size() && (uses_[slot] & bit(use)) != 0;
   }
 
+  /// From now on `fd`, a descriptor, is used so. May be said again.
+  void add(int fd, FdUse use) {
+    const auto slot = static_cast<std::size_t>(fd);
+    if (slot >= uses_.size()) uses_.resize(slot + 1);
+    uses_[slot] |= bit(use);
+  }
+  /// It is not, any more. add() has been called before.
+  void remove(int fd, FdUse use) noexcept {
+    std::uint8_t& bits = uses_[static_cast<std::size_t>(fd)];
+    bits = static_cast<std::uint8_t>(bits & ~bit(use));
+  }
+
   /// One use of one descriptor, until it is dropped. Not beyond the loop.
   class Claim {
    public:
     Claim() noexcept = default;
     /// `fd` is a descriptor.
-    Claim(FdUses& uses, int fd, FdUse use)
-        : uses_(&uses), fd_(static_cast<std::uint32_t>(fd)), use_(use) {
-      if (fd_ >= uses.uses_.size()) uses.uses_.resize(fd_ + std::size_t{1});
-      uses.uses_[fd_] |= bit(use);
+    Claim(FdUses& uses, int fd, FdUse use) : uses_(&uses), fd_(fd), use_(use) {
+      uses.add(fd, use);
     }
     Claim(Claim&& other) noexcept
         : uses_(std::exchange(other.uses_, nullptr)),
@@ -44,15 +54,14 @@ class FdUses {
     ~Claim() { drop(); }
 
     void drop() noexcept {
-      FdUses* const uses = std::exchange(uses_, nullptr);
-      if (uses == nullptr) return;
-      std::uint8_t& bits = uses->uses_[fd_];
-      bits = static_cast<std::uint8_t>(bits & ~bit(use_));
+      if (FdUses* const uses = std::exchange(uses_, nullptr)) {
+        uses->remove(fd_, use_);
+      }
     }
 
    private:
     FdUses* uses_ = nullptr;
-    std::uint32_t fd_ = 0;
+    int fd_ = -1;
     FdUse use_ = FdUse::kTransport;
   };
 

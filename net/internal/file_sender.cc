@@ -1,18 +1,17 @@
 // SPDX-License-Identifier: MIT
 #include "net/internal/file_sender.h"
 
-#include <signal.h>
 #include <sys/socket.h>
 
 #include <algorithm>
 #include <cerrno>
-#include <ctime>
 #include <limits>
 #include <stdexcept>
 #include <system_error>
 #include <utility>
 
 #include "futures/run_in_executor.h"
+#include "net/internal/pipe_signal.h"
 #include "net/internal/system_error.h"
 #include "net/sendfile.h"
 
@@ -21,28 +20,16 @@ namespace rondo::detail {
 namespace {
 
 /// sendfile(2) without the SIGPIPE that it raises where it fails with EPIPE:
-/// it has no MSG_NOSIGNAL. The signal is this thread's own, so nobody else
-/// sees that it is held back, and taken away.
+/// it has no MSG_NOSIGNAL.
 ssize_t quiet_sendfile(Kernel& kernel, int to, int from, ::off_t* offset,
                        std::size_t size) {
-  ::sigset_t sigpipe;
-  ::sigset_t before;
-  ::sigemptyset(&sigpipe);
-  ::sigaddset(&sigpipe, SIGPIPE);
-  if (kernel.signal_mask(SIG_BLOCK, &sigpipe, &before) != 0) {
+  PipeSignalBlocked blocked(kernel);
+  if (blocked.error() != 0) {
     errno = ENOSYS;
     return -1;
   }
   const ssize_t sent = kernel.sendfile(to, from, offset, size);
-  const int error_number = errno;
-  if (sent < 0 && error_number == EPIPE) {
-    // Waits for nothing: it is there, or was never raised.
-    const ::timespec now{};
-    while (::sigtimedwait(&sigpipe, nullptr, &now) < 0 && errno == EINTR) {
-    }
-  }
-  kernel.signal_mask(SIG_SETMASK, &before, nullptr);
-  errno = error_number;
+  if (sent < 0 && errno == EPIPE) blocked.was_raised();
   return sent;
 }
 

@@ -55,6 +55,9 @@ class NetState final : public LoopExtension {
   /// The same for datagrams. Made when first used.
   DatagramBatch& datagrams();
 
+  /// What has no memory of its own is smaller: a std::string keeps 15 bytes in
+  /// itself.
+  static constexpr std::size_t kKeptBytesMin = 16;
   /// An empty string that has memory already, if there is one.
   std::string take_buffer() noexcept;
   /// Keeps the memory of `buffer` for the next one, and leaves it empty.
@@ -70,8 +73,7 @@ class NetState final : public LoopExtension {
   void on_close() noexcept override;
 
  private:
-  // One that is smaller or larger is freed; and no more than so many are kept.
-  static constexpr std::size_t kKeptBytesMin = 64;
+  // One that is larger is freed; and no more than so many are kept.
   static constexpr std::size_t kKeptBytesMax = std::size_t{64} * 1024;
   static constexpr std::size_t kKeptMax = 64;
 

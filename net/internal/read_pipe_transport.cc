@@ -96,20 +96,21 @@ void ReadPipeTransport::read_into_shared() {
 }
 
 void ReadPipeTransport::read_into_protocols() {
+  BufferedProtocol* const reader = buffered_protocol_;
   std::span<char> memory;
   if (!tell("Fatal error: protocol.get_buffer() call failed.", [&] {
-        memory = buffered_protocol_->get_buffer(NetState::kReadBytes);
+        memory = reader->get_buffer(NetState::kReadBytes);
         if (memory.empty()) {
           throw RuntimeError("get_buffer() returned an empty buffer");
         }
       })) {
     return;
   }
+  if (buffered_protocol_ != reader) return;  // it has set another
   const ssize_t size = kernel().read(pipe_.get(), memory.data(), memory.size());
   if (!has_read(size)) return;
-  tell("Fatal error: protocol.buffer_updated() call failed.", [&] {
-    buffered_protocol_->buffer_updated(static_cast<std::size_t>(size));
-  });
+  tell("Fatal error: protocol.buffer_updated() call failed.",
+       [&] { reader->buffer_updated(static_cast<std::size_t>(size)); });
 }
 
 bool ReadPipeTransport::has_read(ssize_t size) {

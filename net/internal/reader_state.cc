@@ -24,7 +24,9 @@ ReaderState::~ReaderState() = default;
 void ReaderState::feed_data(std::string_view data) {
   if (data.empty()) return;
   if (buffer_.empty()) {
-    if (buffer_.capacity() < data.size()) buffer_ = net_.take_buffer();
+    if (buffer_.capacity() < NetState::kKeptBytesMin) {
+      buffer_ = net_.take_buffer();
+    }
   } else if (begin_ > buffer_.size() / 2) {
     buffer_.erase(0, std::exchange(begin_, 0));
   }

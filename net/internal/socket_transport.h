@@ -165,16 +165,17 @@ class SocketTransport final : public Transport,
   void fail(const char* message, const char* operation, int error_number);
   void force_close(std::exception_ptr error);
   void end_soon(std::exception_ptr error);
+  void end_now();
   void queue_end();
   void end();
   void let_go() noexcept;
+  void close_socket() noexcept;
   void release() noexcept;
   void abandon() noexcept override;
 
   EventLoop& loop_;
   NetState& net_;
   UniqueFd socket_;
-  FdUses::Claim claim_;
   std::shared_ptr<SocketTransport> self_;  // until the end
   std::shared_ptr<BaseProtocol> protocol_;
   // The same; one of the two.

@@ -12,6 +12,7 @@
 
 #include "net/internal/pipe_signal.h"
 #include "net/internal/system_error.h"
+#include "net/internal/write_buffer_limits.h"
 #include "reactor/errors.h"
 #include "reactor/event_loop.h"
 #include "reactor/internal/log.h"
@@ -24,29 +25,6 @@
 //     reports it as EPOLLERR, for which the pipe is watched all the time.
 
 namespace rondo::detail {
-
-namespace {
-
-/// See Transport::set_write_buffer_limits().
-WriteBufferLimits limits_of(std::optional<std::size_t> high,
-                            std::optional<std::size_t> low) {
-  constexpr std::size_t kMost = std::numeric_limits<std::size_t>::max();
-  WriteBufferLimits limits;
-  if (high) {
-    limits.high = *high;
-  } else if (low) {
-    limits.high = *low > kMost / 4 ? kMost : 4 * *low;
-  }
-  limits.low = low ? *low : limits.high / 4;
-  if (limits.high < limits.low) {
-    throw std::invalid_argument("high (" + std::to_string(limits.high) +
-                                ") must be >= low (" +
-                                std::to_string(limits.low) + ") must be >= 0");
-  }
-  return limits;
-}
-
-}  // namespace
 
 std::shared_ptr<WritePipeTransport> WritePipeTransport::create(
     EventLoop& loop, UniqueFd pipe, unsigned kind,
@@ -166,8 +144,7 @@ void WritePipeTransport::buffer(std::string_view data) {
   if (unsent() == 0) {
     sent_ = 0;
     buffer_.clear();
-    if (buffer_.capacity() < data.size()) {
-      net_.give_back(buffer_);
+    if (buffer_.capacity() < NetState::kKeptBytesMin) {
       buffer_ = net_.take_buffer();
     }
   } else if (sent_ > buffer_.size() / 2) {
@@ -270,7 +247,7 @@ std::size_t WritePipeTransport::get_write_buffer_size() {
 
 void WritePipeTransport::set_write_buffer_limits(
     std::optional<std::size_t> high, std::optional<std::size_t> low) {
-  limits_ = limits_of(high, low);
+  limits_ = write_buffer_limits(high, low);
   flush();  // what the kernel takes does not count
   pause_protocol();
 }
