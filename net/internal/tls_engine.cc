@@ -85,15 +85,17 @@ TlsEngine::TlsEngine(std::shared_ptr<TlsContextState> context,
   }
   SSL_set_connect_state(ssl_.get());
   set_server_hostname(server_hostname);
-  if (session) SSL_set_session(ssl_.get(), session.state()->session.get());
+  if (session) set_session(*session.state());
 }
 
 TlsEngine::~TlsEngine() = default;
 
 /// What the server's certificate has to be for, and what it is asked for.
-void TlsEngine::set_server_hostname(const std::string& name) {
+void TlsEngine::set_server_hostname(std::string name) {
+  const bool checks = context_->check_hostname &&
+                      SSL_get_verify_mode(ssl_.get()) != SSL_VERIFY_NONE;
   if (name.empty()) {
-    if (!context_->check_hostname) return;
+    if (!checks) return;
     throw std::invalid_argument(
         "TLS: no server_hostname, which the context wants to check");
   }
@@ -101,6 +103,9 @@ void TlsEngine::set_server_hostname(const std::string& name) {
     throw std::invalid_argument("TLS: server_hostname '" + name +
                                 "' is not a host's name");
   }
+  // Neither a zone (fe80::1%eth0) nor the root's dot is in a certificate.
+  if (name.find(':') != std::string::npos) name.resize(name.find('%'));
+  if (name.back() == '.') name.pop_back();
   server_hostname_ = name;
   X509_VERIFY_PARAM* const wanted = SSL_get0_param(ssl_.get());
   using IpAddress =
@@ -108,7 +113,7 @@ void TlsEngine::set_server_hostname(const std::string& name) {
   const IpAddress address(a2i_IPADDRESS(name.c_str()));
   ERR_clear_error();
   bool done = true;
-  if (context_->check_hostname) {
+  if (checks) {
     done = address != nullptr
                ? X509_VERIFY_PARAM_set1_ip_asc(wanted, name.c_str()) == 1
                : SSL_set1_host(ssl_.get(), name.c_str()) == 1;
@@ -120,22 +125,78 @@ void TlsEngine::set_server_hostname(const std::string& name) {
   if (!done) throw take_tls_error("TLS: server_hostname '" + name + "'");
 }
 
-int TlsEngine::on_server_name(SSL* ssl, int* /*alert*/, void* /*argument*/) {
+/// With a session goes what was verified when it was made: by other rules, or
+/// for another name, that says nothing.
+void TlsEngine::set_session(const TlsSessionState& session) {
+  if (session.context != context_) {
+    throw std::invalid_argument("TLS: the session is of another context");
+  }
+  if (session.server_hostname != server_hostname_) {
+    throw std::invalid_argument("TLS: the session is of '" +
+                                session.server_hostname + "', not of '" +
+                                server_hostname_ + "'");
+  }
+  if (SSL_set_session(ssl_.get(), session.session.get()) != 1) {
+    throw take_tls_error("TLS: session");
+  }
+}
+
+/// Before OpenSSL looks for a session or a version, so that both are those of
+/// the context that is chosen here.
+int TlsEngine::on_client_hello(SSL* ssl, int* alert, void* /*argument*/) {
   auto& engine = *static_cast<TlsEngine*>(SSL_get_app_data(ssl));
   try {
-    const char* const name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
-    const TlsContext other = engine.context_->server_name_callback(
-        name == nullptr ? std::string_view() : std::string_view(name));
-    if (!other) return SSL_TLSEXT_ERR_OK;
-    if (SSL_set_SSL_CTX(ssl, other.state()->context.get()) == nullptr) {
-      throw take_tls_error("server_name_callback");
-    }
-    engine.context_ = other.state();
-    return SSL_TLSEXT_ERR_OK;
+    engine.choose_context();
+    return SSL_CLIENT_HELLO_SUCCESS;
   } catch (...) {
     engine.thrown_ = std::current_exception();
-    return SSL_TLSEXT_ERR_ALERT_FATAL;
+    *alert = SSL_AD_UNRECOGNIZED_NAME;
+    return SSL_CLIENT_HELLO_ERROR;
   }
+}
+
+namespace {
+
+/// The host's name in a ClientHello; empty if there is none. What is malformed
+/// OpenSSL refuses afterwards.
+std::string name_asked_for(SSL* ssl) {
+  const unsigned char* data = nullptr;
+  std::size_t size = 0;
+  if (SSL_client_hello_get0_ext(ssl, TLSEXT_TYPE_server_name, &data, &size) !=
+      1) {
+    return {};
+  }
+  // RFC 6066: the list's size (2), the kind of name (1), its size (2), the name
+  constexpr std::size_t kHead = 5;
+  if (size <= kHead || data[2] != TLSEXT_NAMETYPE_host_name) return {};
+  const std::size_t name_size =
+      static_cast<std::size_t>(data[3]) << 8 | data[4];
+  if (name_size > size - kHead) return {};
+  std::string name(reinterpret_cast<const char*>(data + kHead), name_size);
+  if (name.find('\0') != std::string::npos) return {};
+  return name;
+}
+
+}  // namespace
+
+void TlsEngine::choose_context() {
+  // A second ClientHello belongs to the same handshake.
+  if (std::exchange(has_chosen_context_, true)) return;
+  server_name_ = name_asked_for(ssl_.get());
+  if (!context_->server_name_callback) return;
+  const std::shared_ptr<TlsContextState> keep = context_;
+  const TlsContext other = keep->server_name_callback(server_name_);
+  if (!other) return;
+  check_side(other, true, "server_name_callback");
+  SSL_CTX* const chosen = other.state()->context.get();
+  if (SSL_set_SSL_CTX(ssl_.get(), chosen) == nullptr) {
+    throw take_tls_error("server_name_callback");
+  }
+  context_ = other.state();
+  // OpenSSL takes over the certificate only.
+  SSL_set_verify(ssl_.get(), SSL_CTX_get_verify_mode(chosen), nullptr);
+  SSL_set_min_proto_version(ssl_.get(), SSL_CTX_get_min_proto_version(chosen));
+  SSL_set_max_proto_version(ssl_.get(), SSL_CTX_get_max_proto_version(chosen));
 }
 
 // -- input -------------------------------------------------------------------
@@ -181,22 +242,23 @@ TlsEngine::Outcome TlsEngine::read(std::span<char> to, std::size_t& size) {
                     "TLS read");
 }
 
-void TlsEngine::write(std::string_view data) {
+TlsEngine::Outcome TlsEngine::write(std::string_view data) {
   ERR_clear_error();
   std::size_t size = 0;
   // The output takes everything, so this is all or nothing.
-  if (SSL_write_ex(ssl_.get(), data.data(), data.size(), &size) != 1) {
-    fail("TLS write");
-  }
+  return outcome_of(SSL_write_ex(ssl_.get(), data.data(), data.size(), &size),
+                    "TLS write");
 }
 
-void TlsEngine::shut_down() {
+TlsEngine::Outcome TlsEngine::shut_down() {
+  if (SSL_in_init(ssl_.get()) == 1) return Outcome::kWantsInput;
   ERR_clear_error();
   // Zero: the peer has not said so yet.
   if (SSL_shutdown(ssl_.get()) < 0 &&
       SSL_get_error(ssl_.get(), -1) == SSL_ERROR_SSL) {
     fail("TLS shutdown");
   }
+  return Outcome::kDone;
 }
 
 TlsEngine::Outcome TlsEngine::outcome_of(int answer, const char* operation) {
@@ -290,17 +352,19 @@ PeerCertificate shown_by(const SSL* ssl) {
   return shown;
 }
 
+}  // namespace
+
 /// A copy: what becomes of this connection is nothing to the next one.
-TlsSession session_of(const SSL* ssl) {
-  const SSL_SESSION* const session = SSL_get0_session(ssl);
+TlsSession TlsEngine::session() const {
+  const SSL_SESSION* const session = SSL_get0_session(ssl_.get());
   if (session == nullptr || SSL_SESSION_is_resumable(session) != 1) return {};
-  auto copy = std::make_shared<TlsSessionState>(nullptr);
+  auto copy = std::make_shared<TlsSessionState>();
   copy->session.reset(SSL_SESSION_dup(session));
   if (copy->session == nullptr) throw std::bad_alloc();
+  copy->context = context_;
+  copy->server_hostname = server_hostname_;
   return TlsSession(std::move(copy));
 }
-
-}  // namespace
 
 TlsInfo TlsEngine::info() const {
   const SSL* const ssl = ssl_.get();
@@ -312,11 +376,14 @@ TlsInfo TlsEngine::info() const {
   SSL_get0_alpn_selected(ssl, &protocol, &size);
   info.selected_alpn_protocol.assign(reinterpret_cast<const char*>(protocol),
                                      size);
-  if (const char* name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name)) {
+  if (is_server()) {
+    info.server_name = server_name_;
+  } else if (const char* name =
+                 SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name)) {
     info.server_name = name;
   }
   info.peer_certificate = shown_by(ssl);
-  if (!is_server()) info.session = session_of(ssl);
+  if (!is_server()) info.session = session();
   info.session_reused = SSL_session_reused(ssl) == 1;
   ERR_clear_error();
   return info;

@@ -19,8 +19,10 @@ namespace rondo::detail {
 /// See TlsSession.
 class TlsSessionState {
  public:
-  explicit TlsSessionState(SSL_SESSION* owned) noexcept : session(owned) {}
   std::unique_ptr<SSL_SESSION, OpenSslFree<SSL_SESSION_free>> session;
+  // What its server was found good by, and as whom.
+  std::shared_ptr<TlsContextState> context;
+  std::string server_hostname;
 };
 
 /// One side of a TLS connection as arithmetic: bytes in, bytes out, no socket
@@ -38,7 +40,8 @@ class TlsEngine {
   };
 
   /// `server_hostname` is what a client calls its server by; may be empty if
-  /// the context does not check it, else throws std::invalid_argument.
+  /// the context does not check it, else throws std::invalid_argument. So it
+  /// does for a session of another context or another server.
   TlsEngine(std::shared_ptr<TlsContextState> context,
             const std::string& server_hostname, const TlsSession& session);
   TlsEngine(const TlsEngine&) = delete;
@@ -55,10 +58,11 @@ class TlsEngine {
   Outcome handshake();
   /// Decrypts into `to`; how much of it, if kDone.
   Outcome read(std::span<char> to, std::size_t& size);
-  /// Encrypts all of `data`.
-  void write(std::string_view data);
-  /// Says that no more will be written.
-  void shut_down();
+  /// Encrypts all of `data`, or, if it wants input, none: the peer is in the
+  /// middle of a message about keys.
+  Outcome write(std::string_view data);
+  /// Says that no more will be written. The same.
+  Outcome shut_down();
   bool has_peer_ended() const noexcept {
     return (SSL_get_shutdown(ssl_.get()) & SSL_RECEIVED_SHUTDOWN) != 0;
   }
@@ -72,8 +76,8 @@ class TlsEngine {
   }
   TlsInfo info() const;
 
-  /// See SSL_CTX_set_tlsext_servername_callback(3).
-  static int on_server_name(SSL* ssl, int* alert, void* argument);
+  /// See SSL_CTX_set_client_hello_cb(3).
+  static int on_client_hello(SSL* ssl, int* alert, void* argument);
 
  private:
   static BIO_METHOD* method();
@@ -81,7 +85,10 @@ class TlsEngine {
   static int on_bio_write(BIO* bio, const char* data, int size);
   static long on_bio_control(BIO* bio, int command, long, void*);
 
-  void set_server_hostname(const std::string& name);
+  void set_server_hostname(std::string name);
+  void set_session(const TlsSessionState& session);
+  TlsSession session() const;
+  void choose_context();
   Outcome outcome_of(int answer, const char* operation);
   [[noreturn]] void fail(const char* operation);
 
@@ -90,7 +97,9 @@ class TlsEngine {
   std::string_view input_;
   std::string kept_;  // what input_ is part of, unless that is the caller's
   std::string output_;
-  std::string server_hostname_;
+  std::string server_hostname_;  // a client's
+  std::string server_name_;      // what a client asks a server for
+  bool has_chosen_context_ = false;
   std::exception_ptr thrown_;  // by one of our functions that OpenSSL called
 };
 

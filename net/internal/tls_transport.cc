@@ -135,57 +135,82 @@ void TlsTransport::go_on() {
     }
     TlsTransport& transport;
   } const rest{*this};
-  guarded(
-      [this] {
-        lend_output();
-        if (state_ == State::kHandshake) shake_hands();
-        if (state_ == State::kOpen) read_all();
-        if (state_ == State::kClosing) discard_rest();
-        send_output();
-      },
-      [this](const std::exception_ptr& error) { fail(error); });
+  bool is_over = false;
+  struct Later {
+    ~Later() {
+      if (!is_over) transport.go_on_later();
+    }
+    TlsTransport& transport;
+    const bool& is_over;
+  } const later{*this,
+                is_over};  // SystemExit and its like: the loop may run on
+  guarded([this] { advance(); },
+          [this](const std::exception_ptr& error) { fail(error); });
+  is_over = true;
+}
+
+void TlsTransport::advance() {
+  lend_output();
+  if (state_ == State::kHandshake) shake_hands();
+  if (state_ == State::kOpen) read_all();
+  if (state_ == State::kOpen) send_backlog();
+  if (state_ == State::kClosing) discard_rest();
+  send_answers();
 }
 
 /// The same in the next pass: not out of a call of the protocol's own.
-void TlsTransport::go_on_later() {
-  if (std::exchange(will_go_on_, true)) return;
-  loop_.call_soon([this, keep = shared_from_this()] {
-    will_go_on_ = false;
-    if (state_ >= State::kAborting) return;
-    go_on();
-    if (!is_paused_ && !is_choked_ && state_ < State::kAborting) {
-      below_->resume_reading();
-    }
-  });
+void TlsTransport::go_on_later() noexcept {
+  if (will_go_on_ || state_ >= State::kAborting || loop_.is_closed()) return;
+  try {
+    loop_.call_soon([this, keep = shared_from_this()] {
+      will_go_on_ = false;
+      if (state_ >= State::kAborting) return;
+      go_on();
+      if (!is_paused_ && !is_choked_ && state_ < State::kAborting) {
+        below_->resume_reading();
+      }
+    });
+    will_go_on_ = true;
+  } catch (...) {
+    fail(std::current_exception());
+  }
 }
 
 void TlsTransport::shake_hands() {
-  if (engine_.handshake() != TlsEngine::Outcome::kDone) return;
+  switch (engine_.handshake()) {
+    case TlsEngine::Outcome::kWantsInput:
+      return;
+    case TlsEngine::Outcome::kEnd:
+      return fail(system_error("TLS handshake", ECONNRESET));
+    case TlsEngine::Outcome::kDone:
+      break;
+  }
   deadline_.cancel();
   state_ = State::kOpen;
-  if (!std::exchange(is_made_, true) &&
-      !tell("Fatal error: protocol.connection_made() call failed.",
-            [this] { protocol_->connection_made(*this); })) {
-    return;
+  send_output();
+  struct Made {
+    ~Made() { transport.tell_that_made(); }
+    TlsTransport& transport;
+  } const made{*this};  // also if this leaves the loop
+  if (!std::exchange(is_made_, true)) {
+    tell("Fatal error: protocol.connection_made() call failed.",
+         [this] { protocol_->connection_made(*this); });
   }
-  if (!backlog_.empty() && state_ == State::kOpen) {
-    const std::string backlog = std::exchange(backlog_, std::string());
-    write(backlog);
-  }
-  tell_of_pressure();
   if (is_paused_ && state_ == State::kOpen) below_->pause_reading();
-  if (made_ && !made_.done() && error_ == nullptr) made_.set_result();
+  tell_of_pressure();
+}
+
+void TlsTransport::tell_that_made() noexcept {
+  if (!made_ || made_.done() || error_ != nullptr) return;
+  try {
+    made_.set_result();
+  } catch (...) {
+    fail(std::current_exception());
+  }
 }
 
 void TlsTransport::read_all() {
   while (state_ == State::kOpen && !is_paused_ && !has_read_all_) {
-    if (is_below_full_ && !engine_.output().empty()) {
-      // The peer asks for answers (KeyUpdate) and does not read them: what
-      // else it asks is not read, either, until it does.
-      is_choked_ = true;
-      below_->pause_reading();
-      break;
-    }
     const bool has_more = stream_protocol_ != nullptr ? read_into_shared()
                                                       : read_into_protocols();
     if (!has_more) break;
@@ -247,6 +272,16 @@ bool TlsTransport::has_more(TlsEngine::Outcome outcome) {
   return outcome == TlsEngine::Outcome::kDone;
 }
 
+/// The engine's own answers. A peer that asks for them (KeyUpdate) and does not
+/// read them is not read itself until it does.
+void TlsTransport::send_answers() {
+  const bool has_answers = !engine_.output().empty();
+  send_output();
+  if (!has_answers || !is_below_full_ || state_ >= State::kAborting) return;
+  is_choked_ = true;
+  below_->pause_reading();
+}
+
 /// What comes after close(): nobody wants it, but for the peer's end.
 void TlsTransport::discard_rest() {
   const NetState::PlainMemory memory(net_);
@@ -256,11 +291,22 @@ void TlsTransport::discard_rest() {
       case TlsEngine::Outcome::kDone:
         break;
       case TlsEngine::Outcome::kWantsInput:
-        return;
+        return finish_close();
       case TlsEngine::Outcome::kEnd:
-        return below_->close();
+        has_read_all_ = true;
+        return finish_close();
     }
   }
+}
+
+/// Says that this side ends, as soon as that can be said.
+void TlsTransport::finish_close() {
+  send_backlog();
+  if (!has_shut_down_ && backlog_.empty()) {
+    has_shut_down_ = engine_.shut_down() == TlsEngine::Outcome::kDone;
+    send_output();
+  }
+  if (state_ == State::kClosing && has_read_all_) below_->close();
 }
 
 /// The peer has said all it has to say. Whether writing goes on.
@@ -320,28 +366,48 @@ void TlsTransport::write(std::string_view data) {
     ++lost_writes_;
     return;
   }
-  const auto on_error = [this](const std::exception_ptr& error) {
-    fail(error);
-  };
-  if (state_ == State::kHandshake) {
-    if (data.size() > cap_ - std::min(cap_, backlog_.size())) {
-      return fail(system_error("write buffer", ENOBUFS));
-    }
-    guarded([&] { backlog_.append(data); }, on_error);
-    return tell_of_pressure();
-  }
   const std::shared_ptr<Transport> keep = shared_from_this();
   guarded(
       [&] {
-        while (!data.empty() && state_ == State::kOpen) {
-          const std::string_view piece = data.substr(0, kWriteBytes);
-          lend_output();
-          engine_.write(piece);
-          send_output();
-          data.remove_prefix(piece.size());
+        if (state_ == State::kOpen && backlog_.empty()) {
+          data.remove_prefix(encrypt(data));
         }
+        if (data.empty() || state_ >= State::kAborting) return;
+        if (data.size() > cap_ - std::min(cap_, backlog_.size())) {
+          return fail(system_error("write buffer", ENOBUFS));
+        }
+        backlog_.append(data);
       },
-      on_error);
+      [this](const std::exception_ptr& error) { fail(error); });
+  tell_of_pressure();
+}
+
+/// Sends `data`. How much of it the engine has taken. What pause_writing()
+/// writes is not to come between its pieces: tell_of_pressure() is due.
+std::size_t TlsTransport::encrypt(std::string_view data) {
+  struct Encrypting {
+    ~Encrypting() { flag = false; }
+    bool& flag;
+  } const encrypting{is_encrypting_ = true};
+  std::size_t size = 0;
+  while (size < data.size() && state_ < State::kAborting) {
+    const std::string_view piece = data.substr(size, kWriteBytes);
+    lend_output();
+    const TlsEngine::Outcome outcome = engine_.write(piece);
+    send_output();
+    if (outcome != TlsEngine::Outcome::kDone) break;
+    size += piece.size();
+  }
+  return size;
+}
+
+/// Sends what had to wait.
+void TlsTransport::send_backlog() {
+  if (backlog_.empty()) return;
+  std::string backlog = std::exchange(backlog_, std::string());
+  backlog.erase(0, encrypt(backlog));
+  backlog_ = std::move(backlog);
+  tell_of_pressure();
 }
 
 /// Memory for what the engine will write.
@@ -385,15 +451,19 @@ void TlsTransport::pause_writing() {
 }
 
 void TlsTransport::resume_writing() {
-  is_below_full_ = false;
+  // Not full, as far as we know: it was before upgrade(), and so it was told.
+  if (!std::exchange(is_below_full_, false)) protocol_paused_ = true;
   tell_of_pressure();
-  if (state_ == State::kOpen && std::exchange(is_choked_, false)) go_on_later();
+  if (std::exchange(is_choked_, false)) go_on_later();
 }
 
 void TlsTransport::tell_of_pressure() {
   const bool is_full =
       is_below_full_ || backlog_.size() > get_write_buffer_limits().high;
-  if (is_full == protocol_paused_ || !is_made_ || protocol_ == nullptr) return;
+  if (is_full == protocol_paused_ || is_encrypting_ || !is_made_ ||
+      protocol_ == nullptr) {
+    return;
+  }
   protocol_paused_ = is_full;
   const std::shared_ptr<BaseProtocol> keep = protocol_;
   if (is_full) {
@@ -422,13 +492,11 @@ void TlsTransport::close() {
   state_ = State::kClosing;
   guarded(
       [this] {
-        is_drained_ = below_->get_write_buffer_size() == 0;
+        is_drained_ = get_write_buffer_size() == 0;
         lend_output();
-        engine_.shut_down();
-        send_output();
-        if (state_ != State::kClosing) return;
-        if (has_read_all_) return below_->close();
-        unsent_at_deadline_ = below_->get_write_buffer_size();
+        finish_close();
+        if (state_ != State::kClosing || below_->is_closing()) return;
+        unsent_at_deadline_ = get_write_buffer_size();
         set_deadline(shutdown_timeout_);
         // The peer's end is among what was not wanted so far.
         const bool was_paused = is_paused_ || is_choked_;
@@ -452,10 +520,12 @@ void TlsTransport::set_deadline(Duration delay) {
 
 void TlsTransport::on_deadline() {
   if (state_ == State::kHandshake) return fail(timed_out(handshake_timeout_));
-  const std::size_t unsent = below_->get_write_buffer_size();
+  const std::size_t unsent = get_write_buffer_size();
   if (unsent != 0 && unsent < unsent_at_deadline_) {  // slow, but not dead
     unsent_at_deadline_ = unsent;
-    return set_deadline(shutdown_timeout_);
+    guarded([this] { set_deadline(shutdown_timeout_); },
+            [this](const std::exception_ptr& error) { fail(error); });
+    return;
   }
   fail(std::make_exception_ptr(TimeoutError("TLS shutdown timed out")));
 }

@@ -109,16 +109,22 @@ class TlsTransport final : public Transport,
 
   void begin();
   void go_on();
-  void go_on_later();
+  void advance();
+  void go_on_later() noexcept;
   void shake_hands();
+  void tell_that_made() noexcept;
   void read_all();
   bool read_into_shared();
   bool read_into_protocols();
   bool has_more(TlsEngine::Outcome outcome);
   void discard_rest();
+  void finish_close();
   bool on_end_of_stream();
   void lend_output();
   void send_output();
+  std::size_t encrypt(std::string_view data);
+  void send_backlog();
+  void send_answers();
   void tell_of_pressure();
   void set_deadline(Duration delay);
   void on_deadline();
@@ -137,7 +143,7 @@ class TlsTransport final : public Transport,
   BufferedProtocol* buffered_protocol_ = nullptr;
   Future<void> made_;
 
-  std::string backlog_;  // written before the handshake was done
+  std::string backlog_;  // written when the engine wanted input first
   std::size_t cap_ = std::numeric_limits<std::size_t>::max();
   Duration handshake_timeout_;
   Duration shutdown_timeout_;
@@ -148,11 +154,13 @@ class TlsTransport final : public Transport,
   State state_ = State::kHandshake;
   bool is_made_;            // connection_made() was called
   bool is_paused_ = false;  // reading, by the protocol
-  bool is_choked_ = false;  // reading, by us: see read_all()
+  bool is_choked_ = false;  // reading, by us: see send_answers()
   bool has_read_all_ = false;
   bool is_drained_ = false;       // all had been sent when it was closed
+  bool has_shut_down_ = false;    // the peer was told
   bool is_below_full_ = false;    // it has called pause_writing()
   bool protocol_paused_ = false;  // writing
+  bool is_encrypting_ = false;    // see encrypt()
   bool will_go_on_ = false;       // go_on_later() is in the loop's queue
 };
 

@@ -7,8 +7,11 @@
 #include <openssl/x509v3.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <climits>
+#include <cstdint>
+#include <cstring>
 #include <fstream>
 #include <iterator>
 #include <new>
@@ -159,8 +162,14 @@ detail::TlsContextState::TlsContextState(bool server)
   SSL_CTX_set_mode(c, SSL_MODE_RELEASE_BUFFERS);
   // A server keeps nothing: what it would keep, its tickets hold.
   SSL_CTX_set_session_cache_mode(c, SSL_SESS_CACHE_OFF);
-  const unsigned char name[] = "rondo";
-  SSL_CTX_set_session_id_context(c, name, sizeof name - 1);
+  // What one context has found good another may not.
+  static std::atomic<std::uint64_t> last_id{0};
+  const std::uint64_t id = ++last_id;
+  SSL_CTX_set_session_id_context(c, reinterpret_cast<const unsigned char*>(&id),
+                                 sizeof id);
+  if (server) {
+    SSL_CTX_set_client_hello_cb(c, detail::TlsEngine::on_client_hello, nullptr);
+  }
   SSL_CTX_set_verify(c, server ? SSL_VERIFY_NONE : SSL_VERIFY_PEER, nullptr);
   // Names are those that the certificate says are names (RFC 6125).
   X509_VERIFY_PARAM_set_hostflags(SSL_CTX_get0_param(c),
@@ -248,7 +257,6 @@ TlsContext& TlsContext::verify_mode(VerifyMode mode) {
     native = SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT;
   }
   SSL_CTX_set_verify(state_->context.get(), native, nullptr);
-  if (mode == VerifyMode::kNone) state_->check_hostname = false;
   return *this;
 }
 
@@ -313,8 +321,6 @@ TlsContext& TlsContext::ignore_unexpected_eof(bool on) noexcept {
 TlsContext& TlsContext::server_name_callback(
     std::function<TlsContext(std::string_view)> callback) {
   state_->server_name_callback = std::move(callback);
-  SSL_CTX_set_tlsext_servername_callback(state_->context.get(),
-                                         detail::TlsEngine::on_server_name);
   return *this;
 }
 

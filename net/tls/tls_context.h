@@ -68,7 +68,7 @@ class TlsContext {
   /// has to have its list from now on.
   TlsContext& load_revocation_lists(const std::string& file);
 
-  /// What the peer has to show. To ask for nothing asks for no name either.
+  /// What the peer has to show. While nothing is asked for, no name is either.
   TlsContext& verify_mode(VerifyMode mode);
   /// Whether a server's certificate has to be for the name it was called by.
   /// On for clients, unless set.
@@ -89,8 +89,8 @@ class TlsContext {
   TlsContext& ignore_unexpected_eof(bool on) noexcept;
   /// Called in a server's handshake with the name that the client asks for
   /// (RFC 6066), empty if it asks for none. The context that it returns is
-  /// used instead of this one; a null one changes nothing; what it throws ends
-  /// the handshake. On the loop's thread.
+  /// used instead of this one, for all that it was told; a null one changes
+  /// nothing; what it throws ends the handshake. On the loop's thread.
   TlsContext& server_name_callback(
       std::function<TlsContext(std::string_view)> callback);
 

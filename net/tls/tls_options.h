@@ -50,7 +50,8 @@ class TlsOptions {
       : context_(std::move(context)) {}
 
   /// For clients: the name or the address that the server's certificate has to
-  /// be for. The host connected to unless set.
+  /// be for. The host connected to unless set. A dot at its end does not count,
+  /// nor does the zone of an IPv6 address.
   TlsOptions& server_hostname(std::string name) {
     server_hostname_ = std::move(name);
     return *this;
@@ -69,7 +70,9 @@ class TlsOptions {
     return *this;
   }
   /// For clients: goes on with a session of an earlier connection, if the
-  /// server will.
+  /// server will. Of the same context and server_hostname(): what was verified
+  /// is not verified again. Another one makes the connection fail with
+  /// std::invalid_argument.
   TlsOptions& session(TlsSession session) noexcept {
     session_ = std::move(session);
     return *this;
