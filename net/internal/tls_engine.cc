@@ -104,7 +104,8 @@ void TlsEngine::set_server_hostname(std::string name) {
                                 "' is not a host's name");
   }
   // Neither a zone (fe80::1%eth0) nor the root's dot is in a certificate.
-  if (name.find(':') != std::string::npos) name.resize(name.find('%'));
+  if (name.find(':') != std::string::npos)
+    name = name.substr(0, name.find('%'));
   if (name.back() == '.') name.pop_back();
   server_hostname_ = name;
   X509_VERIFY_PARAM* const wanted = SSL_get0_param(ssl_.get());

@@ -43,6 +43,20 @@ long next_serial() {
   return ++last;
 }
 
+/// As the only alternative name: the text form knows no NUL.
+void add_raw_name(X509* certificate, const std::string& bytes) {
+  const std::unique_ptr<GENERAL_NAMES, Free<GENERAL_NAMES_free>> names(
+      GENERAL_NAMES_new());
+  GENERAL_NAME* const name = GENERAL_NAME_new();
+  ASN1_IA5STRING* const text = ASN1_IA5STRING_new();
+  ASN1_STRING_set(text, bytes.data(), static_cast<int>(bytes.size()));
+  GENERAL_NAME_set0_value(name, GEN_DNS, text);
+  check(sk_GENERAL_NAME_push(names.get(), name) != 0, "raw name");
+  check(X509_add1_ext_i2d(certificate, NID_subject_alt_name, names.get(), 0,
+                          X509V3_ADD_DEFAULT) == 1,
+        "raw name");
+}
+
 }  // namespace
 
 class Identity::Parts {
@@ -95,7 +109,12 @@ Identity Identity::make(const CertificateWish& wish, const Parts* issuer) {
   if (wish.is_authority) extend(NID_key_usage, "critical,keyCertSign,cRLSign");
   extend(NID_subject_key_identifier, "hash");
   if (issuer != &parts) extend(NID_authority_key_identifier, "keyid");
-  extend(NID_subject_alt_name, wish.subject_alt_names);
+  if (!wish.is_authority) extend(NID_key_usage, wish.key_usage);
+  if (wish.raw_dns_name.empty()) {
+    extend(NID_subject_alt_name, wish.subject_alt_names);
+  } else {
+    add_raw_name(x, wish.raw_dns_name);
+  }
   extend(NID_ext_key_usage, wish.extended_key_usage);
   extend(NID_name_constraints, wish.name_constraints);
   check(X509_sign(x, issuer->key.get(),
@@ -145,6 +164,15 @@ std::string Identity::key() const {
   return pem([&](BIO* out) {
     return PEM_write_bio_PrivateKey(out, parts_->key.get(), nullptr, nullptr, 0,
                                     nullptr, nullptr);
+  });
+}
+
+std::string Identity::key(const std::string& password) const {
+  return pem([&](BIO* out) {
+    return PEM_write_bio_PrivateKey(
+        out, parts_->key.get(), EVP_aes_128_cbc(),
+        reinterpret_cast<const unsigned char*>(password.data()),
+        static_cast<int>(password.size()), nullptr, nullptr);
   });
 }
 

@@ -17,6 +17,9 @@ class CertificateWish {
   std::string subject_alt_names;
   std::string extended_key_usage;
   std::string name_constraints;
+  std::string key_usage;
+  /// A DNS name with any bytes in it, in place of those.
+  std::string raw_dns_name;
   bool is_authority = false;
   /// Seconds from now.
   long valid_from = -3600;
@@ -44,6 +47,8 @@ class Identity {
   /// In PEM.
   std::string certificate() const;
   std::string key() const;
+  /// The same, encrypted.
+  std::string key(const std::string& password) const;
 
  private:
   class Parts;
