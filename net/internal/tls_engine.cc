@@ -50,6 +50,7 @@ int TlsEngine::on_bio_read(BIO* bio, char* to, int size) {
 
 int TlsEngine::on_bio_write(BIO* bio, const char* data, int size) {
   auto& engine = *static_cast<TlsEngine*>(BIO_get_data(bio));
+  BIO_clear_retry_flags(bio);
   try {
     engine.output_.append(data, static_cast<std::size_t>(size));
     return size;
@@ -265,6 +266,7 @@ TlsEngine::Outcome TlsEngine::shut_down() {
 TlsEngine::Outcome TlsEngine::outcome_of(int answer, const char* operation) {
   if (answer == 1) [[likely]]
     return Outcome::kDone;
+  if (thrown_ != nullptr) fail(operation);
   switch (SSL_get_error(ssl_.get(), answer)) {
     case SSL_ERROR_WANT_READ:
       return Outcome::kWantsInput;

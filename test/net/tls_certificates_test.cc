@@ -276,7 +276,6 @@ TEST(TlsCertificates, AreStrong) {
   EXPECT_EQ(changed(0, "SHA384"), kGood);
   EXPECT_EQ(changed(1024, "SHA256"), "EE certificate key too weak");
   EXPECT_EQ(changed(2048, "SHA1"), "CA signature digest algorithm too weak");
-  EXPECT_EQ(changed(2048, "MD5"), "CA signature digest algorithm too weak");
   // Nor would a server of ours show one.
   CertificateWish weak = wish_for("DNS:a.example");
   weak.rsa_bits = 1024;

@@ -88,13 +88,15 @@ TEST(TlsHandshake, FailsWithGarbage) {
   // A ClientHello that says it is larger than anybody reads.
   const std::string huge =
       std::string("\x16\x03\x01\x40\x00\x01\xff\xff\xff", 9) +
-      std::string(16'375, 'x');
+      std::string(16'380, 'x');
   const std::string overlong = std::string("\x16\x03\x01\xff\xff", 5) + zeros;
   const std::string alert("\x15\x03\x01\x00\x02\x02\x28", 7);
   const std::string early_data("\x17\x03\x03\x00\x05hello", 10);
   for (const std::string& garbage :
        {zeros, ones, huge, overlong, alert, early_data}) {
     for (const bool server : {false, true}) {
+      SCOPED_TRACE((server ? "server " : "client ") +
+                   std::to_string(garbage.size()));
       PlainPeer pair(server ? TlsOptions(server_context()) : client_options());
       pair.kernel.shorten(KernelCall::kRecv, 4096);
       write_text(pair.peer.get(), garbage);
@@ -308,7 +310,7 @@ TEST(TlsHandshake, AServerWithoutACertificateIsOfNoUse) {
   pair.shake_hands();
   EXPECT_NE(pair.connecting.exception(), nullptr);
   EXPECT_EQ(describe(pair.accepting.exception()),
-            "rondo::TlsError: TLS handshake: no suitable signature algorithm");
+            "rondo::TlsError: TLS handshake: no shared cipher");
 }
 
 /// A server that has one context for all and another for "other.example".
