@@ -11,9 +11,8 @@
 #include <cerrno>
 #include <climits>
 #include <cstdint>
+#include <cstdio>
 #include <cstring>
-#include <fstream>
-#include <iterator>
 #include <new>
 #include <stdexcept>
 #include <system_error>
@@ -38,12 +37,17 @@ void check(bool succeeded, const std::string& operation) {
 }
 
 std::string read_file(const std::string& operation, const std::string& path) {
-  errno = 0;
-  std::ifstream file(path, std::ios::binary);
-  std::string text((std::istreambuf_iterator<char>(file)),
-                   std::istreambuf_iterator<char>());
-  if (!file || file.bad()) {
-    throw std::system_error(errno != 0 ? errno : EIO, std::generic_category(),
+  const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(
+      std::fopen(path.c_str(), "rbe"), std::fclose);
+  std::string text;
+  char piece[4096];
+  std::size_t size = 0;
+  while (file != nullptr &&
+         (size = std::fread(piece, 1, sizeof piece, file.get())) > 0) {
+    text.append(piece, size);
+  }
+  if (file == nullptr || std::ferror(file.get()) != 0) {
+    throw std::system_error(errno, std::generic_category(),
                             operation + " '" + path + "'");
   }
   return text;
