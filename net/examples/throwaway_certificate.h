@@ -4,7 +4,7 @@
 // A certificate for localhost that signs itself, and its key, which everybody
 // can read here: for the examples only. Valid for a hundred years. Made by
 //
-//   openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes \
+//   openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes
 //     -days 36500 -subj /CN=localhost -addext subjectAltName=DNS:localhost
 
 inline constexpr char kThrowawayCertificate[] =
