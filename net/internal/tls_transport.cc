@@ -135,18 +135,16 @@ void TlsTransport::go_on() {
     }
     TlsTransport& transport;
   } const rest{*this};
-  bool is_over = false;
   struct Later {
     ~Later() {
-      if (!is_over) transport.go_on_later();
+      // SystemExit and its like: the loop may run on.
+      if (std::uncaught_exceptions() > before) transport.go_on_later();
     }
     TlsTransport& transport;
-    const bool& is_over;
-  } const later{*this,
-                is_over};  // SystemExit and its like: the loop may run on
+    const int before = std::uncaught_exceptions();
+  } const later{*this};
   guarded([this] { advance(); },
           [this](const std::exception_ptr& error) { fail(error); });
-  is_over = true;
 }
 
 void TlsTransport::advance() {
@@ -312,6 +310,14 @@ void TlsTransport::finish_close() {
 /// The peer has said all it has to say. Whether writing goes on.
 bool TlsTransport::on_end_of_stream() {
   has_read_all_ = true;
+  struct Again {
+    ~Again() {
+      // SystemExit and its like: it is asked once more.
+      if (std::uncaught_exceptions() > before) transport.has_read_all_ = false;
+    }
+    TlsTransport& transport;
+    const int before = std::uncaught_exceptions();
+  } const again{*this};
   bool keep_open = false;
   if (!tell("Fatal error: protocol.eof_received() call failed.", [&] {
         keep_open = stream_protocol_ != nullptr

@@ -123,7 +123,9 @@ struct Talk {
   }
   void end() {
     sockets = {};  // if nobody has taken them
-    EXPECT_TRUE(run_until(loop, [this] { return over(); }));
+    EXPECT_TRUE(run_until(loop, [this] { return over(); }))
+        << "client: " << ::testing::PrintToString(client->calls)
+        << "\nserver: " << ::testing::PrintToString(server->calls);
     run_passes(loop, 3);
     EXPECT_EQ(loop.snapshot().descriptors.size(), 0u);
     for (const auto& recorder : {client, server}) {
