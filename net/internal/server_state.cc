@@ -167,7 +167,7 @@ void ServerState::begin_connection(UniqueFd socket, Address peername) {
         SocketTransport::create(loop_, std::move(socket), std::move(protocol),
                                 std::move(peername), this, Future<void>());
     if (tls != nullptr) tls->attach(transport);
-    transport->owner_slot = clients_.size();
+    transport->set_owner_slot(clients_.size());
     clients_.push_back(transport.get());
   } catch (const SystemExit&) {
     throw;
@@ -276,8 +276,8 @@ Future<void> ServerState::wait_closed() {
 
 void ServerState::on_transport_end(SocketTransport& transport) noexcept {
   SocketTransport* const last = clients_.back();
-  last->owner_slot = transport.owner_slot;
-  clients_[transport.owner_slot] = last;
+  last->set_owner_slot(transport.owner_slot());
+  clients_[transport.owner_slot()] = last;
   clients_.pop_back();
   if (is_paused_) resume_.reschedule(loop_.time());  // its descriptor is free
   wake_if_ended();

@@ -3,7 +3,6 @@
 
 #include <sys/socket.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <new>
 #include <source_location>
@@ -287,7 +286,7 @@ void SocketTransport::release() noexcept {
 /// The loop is closed: nothing is called any more.
 void SocketTransport::abandon() noexcept {
   const std::shared_ptr<SocketTransport> keep = self_;
-  lost_ = std::max(lost_, 1u);
+  if (lost_ == 0) lost_ = 1;
   is_closing_ = true;
   stop_waiting();
   stop_reading();

@@ -55,7 +55,10 @@ class SocketTransport final : public Transport,
   ~SocketTransport() override;
 
   /// Where its owner has it.
-  std::size_t owner_slot = 0;
+  std::uint32_t owner_slot() const noexcept { return owner_slot_; }
+  void set_owner_slot(std::size_t slot) noexcept {
+    owner_slot_ = static_cast<std::uint32_t>(slot);
+  }
   /// Its owner is gone.
   void disown() noexcept { owner_ = nullptr; }
 
@@ -117,7 +120,7 @@ class SocketTransport final : public Transport,
   // What one write may add without being sent at once.
   static constexpr std::size_t kGatherBytes = std::size_t{16} * 1024;
   // asyncio's LOG_THRESHOLD_FOR_CONNLOST_WRITES.
-  static constexpr unsigned kLostWritesLogged = 5;
+  static constexpr std::uint8_t kLostWritesLogged = 5;
 
   void begin(Future<void>& made);
   void go_on(Future<void>& made);
@@ -192,7 +195,8 @@ class SocketTransport final : public Transport,
   WriteBufferLimits limits_;
   std::size_t cap_ = std::numeric_limits<std::size_t>::max();
   std::exception_ptr error_;  // what it ends with
-  std::uint32_t lost_ = 0;    // asyncio's _conn_lost: not zero when it ends
+  std::uint32_t owner_slot_ = 0;
+  std::uint8_t lost_ = 0;  // asyncio's _conn_lost: not zero when it ends
   bool is_closing_ = false;
   bool is_paused_ = false;  // reading
   bool reads_ = false;      // the loop watches for readable

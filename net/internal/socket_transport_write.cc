@@ -34,10 +34,11 @@ void SocketTransport::write(std::string_view data) {
   if (has_eof_) throw RuntimeError("Cannot call write() after write_eof()");
   if (data.empty()) return;
   if (lost_ != 0) {
-    if (lost_ >= kLostWritesLogged) {
+    if (lost_ < kLostWritesLogged) {
+      ++lost_;
+    } else {
       log_safely([] { log().warn("socket.send() raised exception."); });
     }
-    ++lost_;
     return;
   }
   if (held_ != nullptr) return hold(data);

@@ -244,20 +244,22 @@ bool TlsTransport::read_into_shared() {
 
 /// The same for a BufferedProtocol.
 bool TlsTransport::read_into_protocols() {
+  BufferedProtocol* const reader = buffered_protocol_;
   std::span<char> memory;
   if (!tell("Fatal error: protocol.get_buffer() call failed.", [&] {
-        memory = buffered_protocol_->get_buffer(NetState::PlainMemory::size());
+        memory = reader->get_buffer(NetState::PlainMemory::size());
         if (memory.empty()) {
           throw RuntimeError("get_buffer() returned an empty buffer");
         }
       })) {
     return false;
   }
+  if (buffered_protocol_ != reader) return true;  // it has set another
   std::size_t size = 0;
   const TlsEngine::Outcome outcome = engine_.read(memory, size);
   if (outcome == TlsEngine::Outcome::kDone &&
       !tell("Fatal error: protocol.buffer_updated() call failed.",
-            [&] { buffered_protocol_->buffer_updated(size); })) {
+            [&] { reader->buffer_updated(size); })) {
     return false;
   }
   return has_more(outcome);
@@ -419,7 +421,9 @@ void TlsTransport::send_backlog() {
 /// Memory for what the engine will write.
 void TlsTransport::lend_output() {
   std::string& output = engine_.output();
-  if (output.empty() && output.capacity() < 64) output = net_.take_buffer();
+  if (output.empty() && output.capacity() < NetState::kKeptBytesMin) {
+    output = net_.take_buffer();
+  }
 }
 
 void TlsTransport::send_output() {
