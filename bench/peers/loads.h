@@ -229,46 +229,6 @@ class Mailbox {
   std::vector<Item> taken_;
 };
 
-/// remote/post_1. A `Loop` has post(function, data), which other threads may
-/// call, run(), and stop(), which its own thread calls.
-template <class Loop>
-void post_1(Sample& sample) {
-  struct Counter {
-    Loop loop;
-    std::uint64_t total;
-    std::atomic<std::uint64_t> done{0};
-
-    // Written by one thread, so a store does.
-    static void count(void* data) {
-      auto& self = *static_cast<Counter*>(data);
-      const std::uint64_t sum = self.done.load(std::memory_order_relaxed) + 1;
-      self.done.store(sum, std::memory_order_relaxed);
-      if (sum == self.total) self.loop.stop();
-    }
-  };
-  const auto counter = std::make_unique<Counter>();
-  counter->total = sample.operations();
-  std::atomic<bool> go{false};
-  std::atomic<bool> waiting{false};
-  std::thread poster([&] {
-    waiting = true;
-    while (!go) std::this_thread::yield();
-    for (std::uint64_t n = 0; n < counter->total; ++n) {
-      if (n % 256 == 0) {
-        while (n > counter->done + kAhead) std::this_thread::yield();
-      }
-      counter->loop.post(&Counter::count, counter.get());
-    }
-  });
-  while (!waiting) std::this_thread::yield();
-  sample.measure([&] {
-    go = true;
-    if (counter->total > 0) counter->loop.run();
-  });
-  poster.join();
-  sample.done(counter->done);
-}
-
 /// Keeps this thread, and those it starts, on the first processor that it may
 /// use.
 class OneProcessor {
@@ -292,6 +252,48 @@ class OneProcessor {
   cpu_set_t before_;
 };
 
+/// remote/post_1, both threads on one processor. A `Loop` has post(function,
+/// data), which other threads may call, run(), and stop(), which its own thread
+/// calls.
+template <class Loop>
+void post_1(Sample& sample) {
+  struct Counter {
+    Loop loop;
+    std::uint64_t total;
+    std::atomic<std::uint64_t> done{0};
+
+    // Written by one thread, so a store does.
+    static void count(void* data) {
+      auto& self = *static_cast<Counter*>(data);
+      const std::uint64_t sum = self.done.load(std::memory_order_relaxed) + 1;
+      self.done.store(sum, std::memory_order_relaxed);
+      if (sum == self.total) self.loop.stop();
+    }
+  };
+  const auto counter = std::make_unique<Counter>();
+  counter->total = sample.operations();
+  std::atomic<bool> go{false};
+  std::atomic<bool> waiting{false};
+  const OneProcessor one_processor;
+  std::thread poster([&] {
+    waiting = true;
+    while (!go) std::this_thread::yield();
+    for (std::uint64_t n = 0; n < counter->total; ++n) {
+      if (n % 256 == 0) {
+        while (n > counter->done + kAhead) std::this_thread::yield();
+      }
+      counter->loop.post(&Counter::count, counter.get());
+    }
+  });
+  while (!waiting) std::this_thread::yield();
+  sample.measure([&] {
+    go = true;
+    counter->loop.run();
+  });
+  poster.join();
+  sample.done(counter->done);
+}
+
 /// remote/ping_pong: two loops throw a callback at each other.
 template <class Loop>
 void ping_pong(Sample& sample) {
@@ -313,7 +315,6 @@ void ping_pong(Sample& sample) {
     }
     bool sends_last = false;
   };
-  if (sample.operations() == 0) return;
   const OneProcessor one_processor;
   const auto near = std::make_unique<Player>();
   const auto far = std::make_unique<Player>();

@@ -24,7 +24,9 @@
 //
 //     NAME --version                    one line
 //     NAME --list                       CASE CONTESTANT OPERATIONS CLOCK, a
-//                                       line each
+//                                       line each; CLOCK is thread, process or
+//                                       wall of a worker's case, else server
+//                                       or memory
 //     NAME --worker CASE CONTESTANT     says "ready"; does N operations for
 //                                       each line N, and says "NS DONE"
 //     NAME --once CASE CONTESTANT N     N operations, nothing said: for
@@ -212,9 +214,8 @@ class Program {
   };
 
   static std::uint64_t number(const std::string& text) {
-    char* end = nullptr;
-    const std::uint64_t found = std::strtoull(text.c_str(), &end, 10);
-    if (end == text.c_str()) fail("not a number: " + text);
+    const std::uint64_t found = std::strtoull(text.c_str(), nullptr, 10);
+    if (found == 0) fail("nothing to do: " + text);
     return found;
   }
 
@@ -250,13 +251,13 @@ class Program {
                   kClocks[static_cast<int>(one.clock)]);
     }
     for (const Memory& one : memories_) {
-      std::printf("%s %s 10000 process\n", one.name.c_str(),
+      std::printf("%s %s 10000 memory\n", one.name.c_str(),
                   one.contestant.c_str());
     }
     for (const Server& one : servers_) {
       for (const Load& load : kLoads) {
         if (load.kind != one.kind) continue;
-        std::printf("%s %s %u process\n", load.name, one.contestant.c_str(),
+        std::printf("%s %s %u server\n", load.name, one.contestant.c_str(),
                     load.operations);
       }
     }

@@ -237,7 +237,6 @@ struct Pipes {
 };
 
 void pipe_chain(Sample& sample, const peers::Chain& chain) {
-  if (sample.operations() == 0) return;
   const auto pipes = std::make_unique<Pipes>(chain, sample.operations());
   for (std::size_t index = 0; index < pipes->relay.count(); ++index) {
     if (chain.idle_timers) pipes->wait_idle(index);

@@ -291,7 +291,6 @@ void on_readable_idle(struct ev_loop* loop, ev_io* watcher, int events) {
 }
 
 void pipe_chain(Sample& sample, const peers::Chain& chain) {
-  if (sample.operations() == 0) return;
   peers::Relay relay(chain, sample.operations());
   std::vector<Pair> pairs(relay.count());
   Loop loop;

@@ -261,7 +261,6 @@ void on_readable(evutil_socket_t, short what, void* data) {
 }
 
 void pipe_chain(Sample& sample, const peers::Chain& chain) {
-  if (sample.operations() == 0) return;
   peers::Relay relay(chain, sample.operations());
   std::vector<Pair> pairs(relay.count());
   Base base;

@@ -225,7 +225,6 @@ void on_readable(uv_poll_t* poll, int status, int) {
 }
 
 void pipe_chain(Sample& sample, const peers::Chain& chain) {
-  if (sample.operations() == 0) return;
   peers::Relay relay(chain, sample.operations());
   const auto pipes = std::make_unique<Pipes>(relay.count());
   pipes->relay = &relay;
