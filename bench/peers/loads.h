@@ -54,24 +54,27 @@ inline std::vector<std::uint32_t> random_delays_ms(std::size_t count,
   return delays;
 }
 
+/// The longest of far_delays_ms(), and what an idle timeout is where all have
+/// the same.
+constexpr std::uint32_t kMinuteMs = 60'000;
+
 /// Of timeouts that hardly ever come.
 inline std::vector<std::uint32_t> far_delays_ms(std::size_t count) {
-  return random_delays_ms(count, 1'000, 60'000);
+  return random_delays_ms(count, 1'000, kMinuteMs);
 }
 /// Of timers that fire now and in the next milliseconds.
 inline std::vector<std::uint32_t> near_delays_ms(std::size_t count) {
   return random_delays_ms(count, 0, 10);
 }
 
-/// What an idle timeout is pushed back to, again and again.
-constexpr std::uint32_t kIdleTimeoutMs = 60'000;
-
-/// The same for a push that comes so many microseconds after the first. One
-/// comes each microsecond, say, so each deadline is later than all the others:
-/// loops that look at the clock once a turn would take them for equal, and
-/// have nothing to sort.
-constexpr std::uint64_t idle_timeout_us(std::uint64_t pushes) {
-  return kIdleTimeoutMs * std::uint64_t{1000} + pushes;
+/// How far timer `index` is pushed back in pass `pass` (from 1) over timers
+/// that were set to `delays`: a minute further each time, and as spread. So
+/// every push is to a later time, and the last pass finds what the first found.
+inline std::uint32_t pushed_delay_ms(const std::vector<std::uint32_t>& delays,
+                                     std::size_t index, std::uint32_t pass) {
+  const std::size_t other = index + delays.size() / 2;
+  return pass * kMinuteMs +
+         delays[other < delays.size() ? other : other - delays.size()];
 }
 
 /// Adds a case of timers, with 10,000 and with 100,000 of them. `function` is

@@ -24,7 +24,6 @@ namespace {
 
 using peers::Clock;
 using peers::Sample;
-using std::chrono::microseconds;
 using std::chrono::milliseconds;
 using std::chrono::steady_clock;
 
@@ -147,8 +146,9 @@ void reschedule(Sample& sample, std::size_t live) {
   struct Pusher {
     Timers& all;
     steady_clock::time_point now;
+    const std::vector<std::uint32_t>& delays;
     std::uint64_t left;
-    std::uint64_t pushes = 0;
+    std::uint32_t pass = 1;
     std::size_t at = 0;
 
     void operator()() {
@@ -156,15 +156,18 @@ void reschedule(Sample& sample, std::size_t live) {
       const auto size = std::min(left, kPushesATurn);
       for (std::uint64_t n = 0; n < size; ++n) {
         asio::steady_timer& timer = all.timers[at];
-        timer.expires_at(now + microseconds(peers::idle_timeout_us(++pushes)));
+        timer.expires_at(
+            now + milliseconds(peers::pushed_delay_ms(delays, at, pass)));
         all.wait(timer);
-        if (++at == all.timers.size()) at = 0;
+        if (++at < all.timers.size()) continue;
+        at = 0;
+        ++pass;
       }
       left -= size;
       asio::post(all.context, [this] { (*this)(); });
     }
   };
-  Pusher pusher{all, now, sample.operations()};
+  Pusher pusher{all, now, delays, sample.operations()};
   sample.measure([&] { all.run([&pusher] { pusher(); }); });
   if (all.ran > 0) peers::fail("timers that ran too early");
   sample.done(all.cancelled);

@@ -218,28 +218,28 @@ void insert_expire(Sample& sample, std::size_t count) {
 }
 
 void reschedule(Sample& sample, std::size_t live) {
-  const auto delays = in_seconds(peers::far_delays_ms(live));
-  const double limit = seconds(peers::kIdleTimeoutMs);
+  const auto delays_ms = peers::far_delays_ms(live);
   Timers timers(live);
   struct ev_loop* loop = timers.loop.get();
-  std::uint64_t pushes = 0;
+  std::uint32_t pass = 0;
   for (std::size_t n = 0; n < live; ++n) {
-    ev_timer_set(&timers.watchers[n], delays[n], limit);
+    ev_timer_set(&timers.watchers[n], seconds(delays_ms[n]), 0.);
     ev_timer_start(loop, &timers.watchers[n]);
   }
   peers::in_batches(sample.operations(), live, [&](std::size_t size) {
+    ++pass;
     ev_now_update(loop);
     sample.measure([&] {
       for (std::size_t n = 0; n < size; ++n) {
         ev_timer& watcher = timers.watchers[n];
-        watcher.repeat =
-            static_cast<double>(peers::idle_timeout_us(++pushes)) * 1e-6;
+        watcher.repeat = seconds(peers::pushed_delay_ms(delays_ms, n, pass));
         ev_timer_again(loop, &watcher);
       }
     });
     std::uint64_t moved = 0;
     for (std::size_t n = 0; n < size; ++n) {
-      moved += ev_timer_remaining(loop, &timers.watchers[n]) > limit - 0.001;
+      moved += ev_timer_remaining(loop, &timers.watchers[n]) >
+               seconds(peers::pushed_delay_ms(delays_ms, n, pass)) - 0.001;
     }
     sample.done(moved);
   });

@@ -165,41 +165,39 @@ void insert_expire(Sample& sample, std::size_t count) {
   sample.done(timers.ran);
 }
 
-void move_all(Sample& sample, std::size_t live, bool common) {
-  const auto delays = timevals(peers::far_delays_ms(live));
-  Timers timers(live);
+/// Whole seconds until `timer` is due, one too many at most.
+long due_in_s(const event& timer) {
+  timeval now;
+  timeval when;
+  evutil_gettimeofday(&now, nullptr);
+  if (!evtimer_pending(&timer, &when)) return -1;
+  return when.tv_sec - now.tv_sec;
+}
+
+/// `timeout(n, pass)` is what timer `n` is set to at first (pass 0) and then
+/// pushed back to. It is called in what is measured.
+template <class Timeout>
+void push_back(Sample& sample, Timers& timers, Timeout timeout) {
+  const std::size_t live = timers.events.size();
   for (std::size_t n = 0; n < live; ++n) {
-    evtimer_add(&timers.events[n], &delays[n]);
+    evtimer_add(&timers.events[n], timeout(n, 0));
   }
-  timeval limit = timeval_of_ms(peers::kIdleTimeoutMs);
-  const time_t least_s = limit.tv_sec - 1;
-  const timeval* idle = &limit;
-  std::uint64_t pushes = 0;
-  const auto later = [](timeval& timeout, std::uint64_t pushed) {
-    const std::uint64_t us = peers::idle_timeout_us(pushed);
-    timeout.tv_sec = static_cast<time_t>(us / 1'000'000);
-    timeout.tv_usec = static_cast<suseconds_t>(us % 1'000'000);
-  };
-  if (common) idle = event_base_init_common_timeout(timers.base.get(), &limit);
+  std::uint32_t pass = 0;
   std::uint64_t moved = 0;
-  const auto has_moved = [&](const event& one) {
-    timeval now;
-    timeval when;
-    evutil_gettimeofday(&now, nullptr);
-    return evtimer_pending(&one, &when) && when.tv_sec - now.tv_sec >= least_s;
-  };
   peers::in_batches(sample.operations(), live, [&](std::size_t size) {
+    ++pass;
     std::function<void()> work = [&] {
       sample.measure([&] {
         for (std::size_t n = 0; n < size; ++n) {
-          if (!common) later(limit, ++pushes);
-          evtimer_add(&timers.events[n], idle);
+          evtimer_add(&timers.events[n], timeout(n, pass));
         }
       });
     };
     timers.base.soon(work);
     event_base_loop(timers.base.get(), EVLOOP_NONBLOCK);
-    for (std::size_t n = 0; n < size; ++n) moved += has_moved(timers.events[n]);
+    for (std::size_t n = 0; n < size; ++n) {
+      moved += due_in_s(timers.events[n]) >= timeout(n, pass)->tv_sec - 1;
+    }
   });
   sample.done(moved);
   if (timers.ran > 0) peers::fail("timers that ran too early");
@@ -207,11 +205,22 @@ void move_all(Sample& sample, std::size_t live, bool common) {
 }
 
 void reschedule(Sample& sample, std::size_t live) {
-  move_all(sample, live, false);
+  const auto delays = peers::far_delays_ms(live);
+  Timers timers(live);
+  timeval timeout;
+  push_back(sample, timers, [&](std::size_t n, std::uint32_t pass) {
+    timeout = timeval_of_ms(
+        pass == 0 ? delays[n] : peers::pushed_delay_ms(delays, n, pass));
+    return &timeout;
+  });
 }
 
 void reschedule_common(Sample& sample, std::size_t live) {
-  move_all(sample, live, true);
+  Timers timers(live);
+  const timeval minute = timeval_of_ms(peers::kMinuteMs);
+  const timeval* common =
+      event_base_init_common_timeout(timers.base.get(), &minute);
+  push_back(sample, timers, [=](std::size_t, std::uint32_t) { return common; });
 }
 
 // -- other threads -----------------------------------------------------------

@@ -158,18 +158,20 @@ void reschedule(Sample& sample, std::size_t live) {
   for (std::size_t n = 0; n < live; ++n) {
     uv_timer_start(&timers[n], on_timer, delays[n], 0);
   }
-  std::uint64_t pushes = 0;
+  std::uint32_t pass = 0;
   peers::in_batches(sample.operations(), live, [&](std::size_t size) {
+    ++pass;
     uv_update_time(loop.get());
     sample.measure([&] {
       for (std::size_t n = 0; n < size; ++n) {
         uv_timer_start(&timers[n], on_timer,
-                       peers::idle_timeout_us(++pushes) / 1000, 0);
+                       peers::pushed_delay_ms(delays, n, pass), 0);
       }
     });
     std::uint64_t moved = 0;
     for (std::size_t n = 0; n < size; ++n) {
-      moved += uv_timer_get_due_in(&timers[n]) >= peers::kIdleTimeoutMs;
+      moved += uv_timer_get_due_in(&timers[n]) ==
+               peers::pushed_delay_ms(delays, n, pass);
     }
     sample.done(moved);
   });
