@@ -110,7 +110,7 @@ struct IdleBatches {
       ev_idle_stop(loop, watcher);
       return;
     }
-    // The first is found active still where the pump runs before the others.
+    // Started before the others, it runs after them.
     const auto size = std::min<std::uint64_t>(self.left, self.watchers.size());
     for (std::uint64_t n = 0; n < size; ++n) {
       ev_idle_start(loop, &self.watchers[n]);
