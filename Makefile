@@ -10,6 +10,9 @@
 #   test/fuzz/*.cc             two programs, see test/fuzz/README.md
 #   test/*/check.*             further checks, started by test/run
 #   bench/NAME.cc              one program each
+#   bench/load/*.cc            one program: asks the servers of all contestants
+#   bench/micro/*.cc           one program: single operations (Google Benchmark)
+#   bench/peers/NAME/build     builds another library's program, see bench/README.md
 # A parity or bench program that needs a package says so in a comment line of
 # its own: `// Links: libuv` (names of pkg-config).
 
@@ -90,6 +93,8 @@ EXAMPLE_SRC := $(call without_coro,$(foreach l,$(LAYERS),$(wildcard $l/examples/
 SUPPORT_SRC := $(call without_coro,$(wildcard test/support/*.cc))
 PARITY_SRC  := $(if $(WITHOUT_CORO),,$(wildcard test/parity/*.cc))
 BENCH_SRC   := $(wildcard bench/*.cc)
+LOAD_SRC    := $(wildcard bench/load/*.cc)
+MICRO_SRC   := $(wildcard bench/micro/*.cc)
 FUZZ_SRC    := $(if $(WITHOUT_CORO),,$(filter-out %/generate.cc,$(wildcard test/fuzz/*.cc)))
 tests_of     = $(call find,test/$(1) -name '*_test.cc')
 TEST_SRC    := $(foreach l,$(LAYERS),$(call tests_of,$l)) $(SUPPORT_SRC)
@@ -108,12 +113,14 @@ TESTED   := $(if $(WITHOUT_CORO),futures,$(LAYERS))
 TESTS    := $(foreach l,$(TESTED),$(if $(call tests_of,$l),$(DIR)/test/$l_tests))
 PARITY   := $(PARITY_SRC:test/parity/%.cc=$(DIR)/parity/%)
 BENCHES  := $(BENCH_SRC:bench/%.cc=$(DIR)/bench/%)
+LOAD     := $(DIR)/bench/load/load
+MICRO    := $(DIR)/bench/micro/micro
 FUZZ     := $(if $(FUZZ_SRC),$(DIR)/fuzz/interpreter $(DIR)/fuzz/generate)
 
 # ---- Targets for people ----------------------------------------------------
 
 .PHONY: all run test check check-asan check-tsan check-clang check-debug \
-        check-no-coro lint format coverage bench install consumer-test clean help FORCE
+        check-no-coro lint format coverage bench bench-compare microbench install consumer-test clean help FORCE
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -176,10 +183,18 @@ coverage:  ## lines and branches that unit tests and examples reach (clang)
 	@$(MAKE) --no-print-directory tests BUILD=coverage CXX=clang++-19
 	@.ci/coverage build/coverage-clang++-19 $(BRANCHES_MIN) $(COVERED)
 
-bench:  ## measure us beside raw epoll and the peers (bench/README.md)
+bench:  ## measure us beside raw epoll and the peers (BENCH=pattern QUICK=1 RESULTS=file)
 	@.ci/setup bench
 	@$(MAKE) --no-print-directory benches
 	@bench/run $(DIR)
+
+bench-compare:  ## what a change has cost: A=old.json B=new.json
+	@bench/run --compare $(A) $(B)
+
+microbench:  ## single operations with Google Benchmark (BENCH=pattern)
+	@.ci/setup microbench
+	@$(MAKE) --no-print-directory $(MICRO)
+	@$(MICRO) --benchmark_filter='$(or $(BENCH),.)'
 
 consumer-test:  ## install into a scratch directory, build the examples against it
 	@.ci/setup test
@@ -195,8 +210,8 @@ help:  ## this list
 # ---- Targets for the recipes above -----------------------------------------
 
 .PHONY: tests benches lint-all lint-format lint-rules
-tests: $(TESTS) $(EXAMPLES) $(PARITY) $(FUZZ)
-benches: $(BENCHES)
+tests: $(TESTS) $(EXAMPLES) $(PARITY) $(FUZZ) $(if $(WITHOUT_CORO),,$(LOAD) $(DIR)/bench/soon)
+benches: $(BENCHES) $(LOAD)
 
 FORMATTED := $(ALL_SRC) $(call find,$(LAYERS) -name '*.h') \
              $(call find,test bench -name '*.h' -o -name '*.cc')
@@ -254,6 +269,14 @@ endef
 $(foreach f,$(EXAMPLE_SRC),$(eval $(call program,$(DIR)/examples/$(subst /examples/,/,$(f:.cc=)),$f)))
 $(foreach f,$(PARITY_SRC),$(eval $(call program,$(f:test/parity/%.cc=$(DIR)/parity/%),$f)))
 $(foreach f,$(BENCH_SRC),$(eval $(call program,$(f:bench/%.cc=$(DIR)/bench/%),$f)))
+
+# The load generator knows nothing of the library.
+$(LOAD): $(call obj,$(LOAD_SRC))
+	$(call say,link $@)
+	$(Q)$(LINK) -o $@ $^
+$(MICRO): $(call obj,$(MICRO_SRC)) $(ARCHIVE)
+	$(call say,link $@)
+	$(Q)$(LINK) -o $@ $^ $(LIBS) $(call links_libs,$(firstword $(MICRO_SRC)))
 
 # The fuzzer: what makes random programs, and what runs them on the library.
 $(DIR)/fuzz/generate: $(call obj,test/fuzz/generate.cc)
@@ -314,5 +337,5 @@ fill = sed -e 's,@PREFIX@,$(PREFIX),g' -e 's,@VERSION@,$(VERSION),g' \
            -e 's,@PRIVATE_LIBS_CMAKE@,$(subst $(space),;,$(strip $(PACKAGE_LIBS))),g'
 space := $() $()
 
--include $(patsubst %.cc,$(DIR)/obj/%.d,$(ALL_SRC) $(TEST_SRC) $(PARITY_SRC) $(BENCH_SRC) $(FUZZ_SRC) test/fuzz/generate.cc)
+-include $(patsubst %.cc,$(DIR)/obj/%.d,$(ALL_SRC) $(TEST_SRC) $(PARITY_SRC) $(BENCH_SRC) $(LOAD_SRC) $(MICRO_SRC) $(FUZZ_SRC) test/fuzz/generate.cc)
 -include $(patsubst %.cc,$(DIR)/pic/%.d,$(LIB_SRC)) $(HEADERS:%=$(DIR)/alone/%.ok.d)

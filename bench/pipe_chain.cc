@@ -5,9 +5,9 @@
 // operation is one byte read: a read(2), a write(2) and a share of one
 // epoll_wait(2).
 //
-//   pipe_chain/pairs_N_active_A       readers that stay registered
-//   pipe_chain/pairs_N_active_A_idle  each pair also has an idle timeout of
-//                                     ten seconds, moved with every event
+//   pipe_chain/N_A       readers that stay registered
+//   pipe_chain/N_A_idle  each pair also has an idle timeout of ten seconds,
+//                        moved with every event
 //
 // The floor is a loop over epoll_wait(2) with an array of the pairs. Where
 // timers are, it keeps them in the heap of bench/support/floor_heap.h, looks
@@ -114,7 +114,7 @@ void ours(Run& run, const Load& load) {
     }
   });
   run.measure("events", [&] { loop.run_forever(); });
-  run.check(relay.to_read, 0, "bytes left");
+  run.check(run.operations() - relay.to_read, run.operations(), "events");
   run.check(timed_out, 0, "idle timeouts");
   for (std::size_t index = 0; index < load.pairs; ++index) {
     loop.remove_reader(relay.pairs[index].read_end);
@@ -167,18 +167,20 @@ void raw(Run& run, const Load& load) {
       if (load.idle_timers) heap.run_due(clock_now());
     }
   });
+  run.check(run.operations() - relay.to_read, run.operations(), "events");
   run.check(timed_out, 0, "idle timeouts");
   close(epoll);
 }
 
 void add(bench::Program& program, const Load& load) {
-  const std::string name = "pipe_chain/pairs_" + std::to_string(load.pairs) +
-                           "_active_" + std::to_string(load.active) +
+  const std::string name = "pipe_chain/" + std::to_string(load.pairs) + "_" +
+                           std::to_string(load.active) +
                            (load.idle_timers ? "_idle" : "");
   program.add(name, 20'000)
       .rounds(41)
       .contestant("ours", [=](Run& run) { ours(run, load); })
       .contestant("raw", [=](Run& run) { raw(run, load); })
+      .timed("events")
       .row("raw", bench::at_most_ratio(1.05), "events")
       .row("raw", {}, "setup");
 }

@@ -114,7 +114,7 @@ void ours_chain(Run& run, unsigned passes_per_poll) {
   std::uint64_t left = run.operations();
   loop.call_soon(Chain{&loop, &left});
   run.measure("all", [&] { loop.run_forever(); });
-  run.check(left, 0, "links of the chain left");
+  run.check(run.operations() - left, run.operations(), "links of the chain");
   // One poll in so many passes, give or take the first.
   const std::uint64_t expected = run.operations() / passes_per_poll;
   run.check(loop.stats().polls - expected <= 1, true, "polls as promised");
@@ -176,7 +176,8 @@ void ring_chain(Run& run, unsigned passes_per_poll) {
   };
   loop.ring.call_soon(&Link::call, &loop);
   run.measure("all", [&] { loop.run_forever(passes_per_poll); });
-  run.check(loop.left, 0, "links of the chain left");
+  run.check(run.operations() - loop.left, run.operations(),
+            "links of the chain");
 }
 
 /// Batches in `ring`, each call by `schedule`. Then `ran` must be `expected`.
@@ -234,13 +235,16 @@ void handles_cancel(Run& run) {
   FloorHandleRing ring;
   std::vector<FloorHandleRing::Handle> handles(kBatch);
   std::uint64_t ran = 0;
+  std::uint64_t cancelled = 0;
   const auto schedule = [&, at = std::size_t{0}, count = &ran]() mutable {
     handles[at] = ring.call_soon([count] { ++*count; });
     if (++at < kBatch) return;
     at = 0;
     for (FloorHandleRing::Handle& handle : handles) handle.cancel();
+    cancelled += kBatch;
   };
   run_handle_batches(run, ring, schedule, ran, 0);
+  run.check(cancelled, run.operations(), "cancelled");
 }
 
 }  // namespace

@@ -9,10 +9,12 @@
 //   tasks/spawn_join_100       100 trivial tasks are made and awaited: one task
 //   tasks/await_coro           a coroutine that awaits trivial coroutines
 //   tasks/future_callback_1000 a future is made, gets a callback and a result
+//   tasks/sleeping             memory of tasks that sleep for an hour
 
 #include <coroutine>
 #include <cstdint>
 #include <exception>
+#include <memory>
 #include <utility>
 #include <vector>
 
@@ -137,6 +139,31 @@ void ours_future(Run& run) {
   run.check(done, run.operations(), "callbacks");
 }
 
+Coro<> sleep_long(std::uint64_t* woken) {
+  co_await rondo::sleep(3600);
+  ++*woken;
+}
+
+/// Makes `count` tasks that sleep, and says how far memory has grown.
+std::int64_t ours_sleeping(std::uint64_t count) {
+  EventLoop loop;
+  const auto pass = [&loop] {  // without sleeping
+    loop.stop();
+    loop.run_forever();
+  };
+  pass();
+  std::uint64_t woken = 0;
+  std::vector<Task<void>> tasks(count);
+  const std::int64_t before = bench::resident_bytes();
+  for (Task<void>& task : tasks) task = create_task(loop, sleep_long(&woken));
+  pass();
+  const std::int64_t grown = bench::resident_bytes() - before;
+  if (woken > 0) bench::fail("a task did not sleep");
+  for (const Task<void>& task : tasks) task.cancel();
+  while (!tasks.back().done()) pass();
+  return grown;
+}
+
 // -- floors: a bare C++20 coroutine and a ring of what is to be resumed -------
 
 struct Fiber {
@@ -205,6 +232,29 @@ void floor_yield(Run& run, std::uint64_t tasks) {
   run.check(done, run.operations(), "yields");
 }
 
+Fiber bare_sleep(BareLoop& loop, std::uint64_t* woken) {
+  BareYield sleep{loop};
+  co_await sleep;
+  ++*woken;
+}
+
+/// A frame, and its place in a heap of deadlines.
+std::int64_t floor_sleeping(std::uint64_t count) {
+  struct Item {
+    std::int64_t when;
+    std::coroutine_handle<> handle;
+  };
+  const auto loop = std::make_unique<BareLoop>();
+  std::uint64_t woken = 0;
+  const std::int64_t before = bench::resident_bytes();
+  std::vector<Item> heap(count);
+  for (Item& item : heap) item = {3600, bare_sleep(*loop, &woken).handle};
+  const std::int64_t grown = bench::resident_bytes() - before;
+  if (woken > 0) bench::fail("a fiber did not sleep");
+  for (const Item& item : heap) item.handle.destroy();
+  return grown;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -229,5 +279,10 @@ int main(int argc, char** argv) {
       .contestant("ours", ours_future)
       .contestant("ring", [](Run& run) { floor_yield(run, kTasks); })
       .row("ring", bench::at_most_ns(25));
+  using bench::Role;
+  program.memory("tasks/sleeping",
+                 {"ours", Role::kOurs, bench::at_most_bytes(300)},
+                 ours_sleeping);
+  program.memory("tasks/sleeping", {"ring", Role::kFloor, {}}, floor_sleeping);
   return program.run();
 }

@@ -2,8 +2,10 @@
 //
 // Timers: made, cancelled, moved, fired. Deadlines are random, from one seed.
 //
-//   timers/insert_cancel_1000000  a million made, then all cancelled in the
-//                                 order they were made
+//   timers/insert_cancel_N        N made, due within a minute, then all
+//                                 cancelled in the order they were made
+//   timers/insert_expire_N        N made, due within 10 ms, and the loop runs
+//                                 until all have
 //   timers/insert_expire_1000000  a million made over one second, then that
 //                                 second passes in 1,000 passes of the loop
 //   timers/..._fresh              the same two in memory that the process has
@@ -15,11 +17,13 @@
 //   timers/cancel_call_at_N       the same with a deadline that is known, so
 //                                 without a look at the clock
 //
-// The clock of the loop in insert_expire is a kernel of our own, so that a
+// The clock of the loop with that million is a kernel of our own, so that a
 // second passes when the program says so.
 
 #include <malloc.h>
+#include <time.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <random>
 #include <string>
@@ -37,6 +41,7 @@ using rondo::Duration;
 using rondo::TimePoint;
 
 constexpr std::int64_t kSecond = 1'000'000'000;
+constexpr std::size_t kMillion = 1'000'000;
 
 std::int64_t real_now() { return bench::now_ns(bench::Clock::kWall); }
 
@@ -75,49 +80,61 @@ void prepare(Memory memory) {
 
 // -- insert and cancel -------------------------------------------------------
 
-void ours_insert_cancel(Run& run, Memory memory) {
+/// `count` timers, as often as the sample asks for.
+std::size_t at_once(const Run& run, std::size_t count) {
+  return std::min<std::size_t>(count, run.operations());
+}
+
+void ours_insert_cancel(Run& run, std::size_t scale, Memory memory) {
   prepare(memory);
-  const std::size_t count = run.operations();
-  const auto& delays = random_delays(count, kSecond);
+  const std::size_t count = at_once(run, scale);
+  const auto& delays = random_delays(count, 60 * kSecond);
   rondo::EventLoop loop;
   std::vector<rondo::TimerHandle> handles(count);
   std::uint64_t ran = 0;
-  const std::int64_t base = real_now() + 3600 * kSecond;
-  run.measure("insert", [&] {
-    for (std::size_t n = 0; n < count; ++n) {
-      handles[n] = loop.call_at(at(base + delays[n]), [&ran] { ++ran; });
-    }
-  });
-  run.measure("cancel", [&] {
-    for (rondo::TimerHandle& handle : handles) handle.cancel();
-  });
-  loop.stop();  // one pass, without sleeping
-  loop.run_forever();
   std::uint64_t cancelled = 0;
-  for (const rondo::TimerHandle& handle : handles) {
-    cancelled += handle.cancelled();
+  const std::int64_t base = real_now() + kSecond;
+  for (std::uint64_t left = run.operations(); left >= count; left -= count) {
+    run.measure("insert", [&] {
+      for (std::size_t n = 0; n < count; ++n) {
+        handles[n] = loop.call_at(at(base + delays[n]), [&ran] { ++ran; });
+      }
+    });
+    run.measure("cancel", [&] {
+      for (rondo::TimerHandle& handle : handles) handle.cancel();
+    });
+    loop.stop();  // one pass, without sleeping
+    loop.run_forever();
+    for (const rondo::TimerHandle& handle : handles) {
+      cancelled += handle.cancelled();
+    }
   }
-  run.check(cancelled, count, "cancelled");
+  run.check(cancelled, run.operations(), "cancelled");
   run.check(ran, 0, "timers that ran though cancelled");
 }
 
-void heap_insert_cancel(Run& run, Memory memory) {
+void heap_insert_cancel(Run& run, std::size_t scale, Memory memory) {
   prepare(memory);
-  const std::size_t count = run.operations();
-  const auto& delays = random_delays(count, kSecond);
+  const std::size_t count = at_once(run, scale);
+  const auto& delays = random_delays(count, 60 * kSecond);
   FloorHeap heap(count);
   std::vector<FloorHeap::Timer*> timers(count);
   std::uint64_t ran = 0;
-  const std::int64_t base = real_now() + 3600 * kSecond;
-  run.measure("insert", [&] {
-    for (std::size_t n = 0; n < count; ++n) {
-      timers[n] = heap.call_at(base + delays[n], [&ran] { ++ran; });
-    }
-  });
-  run.measure("cancel", [&] {
-    for (FloorHeap::Timer* timer : timers) heap.cancel(timer);
-  });
-  run.check(heap.size(), 0, "timers left");
+  std::uint64_t cancelled = 0;
+  const std::int64_t base = real_now() + kSecond;
+  for (std::uint64_t left = run.operations(); left >= count; left -= count) {
+    run.measure("insert", [&] {
+      for (std::size_t n = 0; n < count; ++n) {
+        timers[n] = heap.call_at(base + delays[n], [&ran] { ++ran; });
+      }
+    });
+    run.measure("cancel", [&] {
+      for (FloorHeap::Timer* timer : timers) heap.cancel(timer);
+    });
+    run.check(heap.size(), 0, "timers left");
+    cancelled += count;
+  }
+  run.check(cancelled, run.operations(), "cancelled");
   run.check(ran, 0, "timers that ran though cancelled");
 }
 
@@ -167,6 +184,56 @@ void heap_insert_expire(Run& run, Memory memory) {
     }
   });
   run.check(ran, count, "timers that ran");
+}
+
+constexpr std::int64_t kSoon = kSecond / 100;
+
+void ours_insert_expire_soon(Run& run, std::size_t scale) {
+  const std::size_t count = at_once(run, scale);
+  const auto& delays = random_delays(count, kSoon);
+  rondo::EventLoop loop;
+  std::uint64_t ran = 0;
+  std::uint64_t wanted = 0;
+  const auto fire = [&] {
+    if (++ran == wanted) loop.stop();
+  };
+  for (std::uint64_t left = run.operations(); left >= count; left -= count) {
+    wanted += count;
+    run.measure("insert", [&] {
+      const std::int64_t base = real_now();
+      for (std::size_t n = 0; n < count; ++n) {
+        loop.call_at(at(base + delays[n]), [&fire] { fire(); });
+      }
+    });
+    run.measure("expire", [&] { loop.run_forever(); });
+  }
+  run.check(ran, run.operations(), "timers that ran");
+}
+
+void heap_insert_expire_soon(Run& run, std::size_t scale) {
+  const std::size_t count = at_once(run, scale);
+  const auto& delays = random_delays(count, kSoon);
+  FloorHeap heap(count);
+  std::uint64_t ran = 0;
+  for (std::uint64_t left = run.operations(); left >= count; left -= count) {
+    run.measure("insert", [&] {
+      const std::int64_t base = real_now();
+      for (std::size_t n = 0; n < count; ++n) {
+        heap.call_at(base + delays[n], [&ran] { ++ran; });
+      }
+    });
+    run.measure("expire", [&] {
+      while (heap.size() > 0) {
+        const std::int64_t wait_ns = heap.next_deadline() - real_now();
+        if (wait_ns > 0) {
+          const timespec wait{0, wait_ns};
+          nanosleep(&wait, nullptr);
+        }
+        heap.run_due(real_now());
+      }
+    });
+  }
+  run.check(ran, run.operations(), "timers that ran");
 }
 
 // -- moving a deadline among `live` ------------------------------------------
@@ -235,6 +302,7 @@ void lazy_reschedule(Run& run, std::size_t live) {
   churn(run, live, [&](std::size_t n, std::int64_t) {
     timers.heap.reschedule(timers.timers[n], base + ++forward);
   });
+  run.check(static_cast<std::uint64_t>(forward), run.operations(), "moves");
   timers.heap.run_due(real_now());
   run.check(timers.ran, 0, "timers that ran too early");
   run.check(timers.timers[0]->when > base, 1, "timers moved");
@@ -242,41 +310,53 @@ void lazy_reschedule(Run& run, std::size_t live) {
 
 void ours_cancel_call_later(Run& run, std::size_t live) {
   OurTimers timers(live);
+  std::uint64_t moved = 0;
   churn(run, live, [&](std::size_t n, std::int64_t delay) {
+    ++moved;
     timers.handles[n].cancel();
     timers.handles[n] = timers.loop.call_later(Duration(3600 * kSecond + delay),
                                                [&timers] { ++timers.ran; });
   });
+  run.check(moved, run.operations(), "moves");
   run.check(timers.ran, 0, "timers that ran too early");
 }
 
 void heap_cancel_call_later(Run& run, std::size_t live) {
   FloorTimers timers(live);
+  std::uint64_t moved = 0;
   churn(run, live, [&](std::size_t n, std::int64_t delay) {
+    ++moved;
     timers.heap.cancel(timers.timers[n]);
     timers.timers[n] = timers.heap.call_at(real_now() + 3600 * kSecond + delay,
                                            [&timers] { ++timers.ran; });
   });
+  run.check(moved, run.operations(), "moves");
   run.check(timers.heap.size(), live, "timers live");
 }
 
 void ours_cancel_call_at(Run& run, std::size_t live) {
   OurTimers timers(live);
+  std::uint64_t moved = 0;
   churn(run, live, [&](std::size_t n, std::int64_t delay) {
+    ++moved;
     timers.handles[n].cancel();
     timers.handles[n] = timers.loop.call_at(at(timers.base + delay),
                                             [&timers] { ++timers.ran; });
   });
+  run.check(moved, run.operations(), "moves");
   run.check(timers.ran, 0, "timers that ran too early");
 }
 
 void heap_cancel_call_at(Run& run, std::size_t live) {
   FloorTimers timers(live);
+  std::uint64_t moved = 0;
   churn(run, live, [&](std::size_t n, std::int64_t delay) {
+    ++moved;
     timers.heap.cancel(timers.timers[n]);
     timers.timers[n] =
         timers.heap.call_at(timers.base + delay, [&timers] { ++timers.ran; });
   });
+  run.check(moved, run.operations(), "moves");
   run.check(timers.heap.size(), live, "timers live");
 }
 
@@ -297,12 +377,33 @@ void add_churn(bench::Program& program, std::size_t live) {
       .row("heap");
 }
 
-/// A million timers, made and got rid of in two ways.
+/// `count` timers, made and got rid of in two ways.
+void add_counts(bench::Program& program, std::size_t count) {
+  const std::string of = "_" + std::to_string(count);
+  program.add("timers/insert_cancel" + of, 500'000)
+      .contestant(
+          "ours",
+          [=](Run& run) { ours_insert_cancel(run, count, Memory::kWarm); })
+      .contestant(
+          "heap",
+          [=](Run& run) { heap_insert_cancel(run, count, Memory::kWarm); })
+      .row("heap");
+  program.add("timers/insert_expire" + of, 200'000)
+      .contestant("ours",
+                  [=](Run& run) { ours_insert_expire_soon(run, count); })
+      .contestant("heap",
+                  [=](Run& run) { heap_insert_expire_soon(run, count); })
+      .row("heap");
+}
+
+/// A million timers, the same.
 void add_millions(bench::Program& program, Memory memory) {
   const std::string ending = memory == Memory::kFresh ? "_fresh" : "";
   program.add("timers/insert_cancel_1000000" + ending, 1'000'000)
-      .contestant("ours", [=](Run& run) { ours_insert_cancel(run, memory); })
-      .contestant("heap", [=](Run& run) { heap_insert_cancel(run, memory); })
+      .contestant("ours",
+                  [=](Run& run) { ours_insert_cancel(run, kMillion, memory); })
+      .contestant("heap",
+                  [=](Run& run) { heap_insert_cancel(run, kMillion, memory); })
       .row("heap", bench::at_most_ns(60))
       .row("heap", {}, "insert")
       .row("heap", {}, "cancel")
@@ -324,6 +425,8 @@ int main(int argc, char** argv) {
   mallopt(M_TRIM_THRESHOLD, 1 << 30);
   mallopt(M_MMAP_MAX, 0);
   bench::Program program(argc, argv);
+  add_counts(program, 10'000);
+  add_counts(program, 100'000);
   add_millions(program, Memory::kWarm);
   add_millions(program, Memory::kFresh);
   add_churn(program, 10'000);

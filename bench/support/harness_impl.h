@@ -14,6 +14,7 @@
 #include <fstream>
 
 #include "bench/support/harness.h"
+#include "reactor/version.h"
 
 namespace bench {
 
@@ -56,6 +57,14 @@ inline constexpr bool kOptimized = true;
 inline constexpr bool kOptimized = false;
 #endif
 
+#define RONDO_BENCH_TEXT_OF(number) #number
+#define RONDO_BENCH_TEXT(number) RONDO_BENCH_TEXT_OF(number)
+inline constexpr const char* kOurVersion =
+    "rondo " RONDO_BENCH_TEXT(RONDO_VERSION_MAJOR) "." RONDO_BENCH_TEXT(
+        RONDO_VERSION_MINOR) "." RONDO_BENCH_TEXT(RONDO_VERSION_PATCH);
+#undef RONDO_BENCH_TEXT
+#undef RONDO_BENCH_TEXT_OF
+
 inline std::string cpu_model() {
   std::ifstream info("/proc/cpuinfo");
   for (std::string line; std::getline(info, line);) {
@@ -83,21 +92,34 @@ inline void Run::add(const char* phase, std::uint64_t units,
 
 inline void Run::check(std::uint64_t done, std::uint64_t expected,
                        const char* what) {
+  if (expected == operations_) {
+    done_ = done;
+    counted_ = true;
+  }
   if (done == expected) return;
   fail(std::string(what) + ": " + std::to_string(done) + " instead of " +
        std::to_string(expected));
 }
 
-inline double Run::ns_each(const std::string& phase) const {
+inline std::uint64_t Run::done() const {
+  if (!counted_) fail("nothing was counted");
+  return done_;
+}
+
+inline std::int64_t Run::took_ns(const std::string& phase) const {
   std::int64_t sum_ns = 0;
   for (const Phase& one : phases_) {
-    if (one.name == phase) {
-      return static_cast<double>(one.took_ns) / static_cast<double>(one.units);
-    }
-    sum_ns += one.took_ns;
+    if (phase.empty() || one.name == phase) sum_ns += one.took_ns;
   }
-  if (!phase.empty()) fail("no phase " + phase);
-  return static_cast<double>(sum_ns) / static_cast<double>(operations_);
+  return sum_ns;
+}
+
+inline double Run::ns_each(const std::string& phase) const {
+  std::uint64_t units = operations_;
+  for (const Phase& one : phases_) {
+    if (one.name == phase) units = one.units;
+  }
+  return static_cast<double>(took_ns(phase)) / static_cast<double>(units);
 }
 
 // -- cases -------------------------------------------------------------------
@@ -140,8 +162,13 @@ inline Case& Program::add(std::string name, std::uint64_t operations,
 }
 
 inline int Program::run() {
-  if (!arguments_.empty() && arguments_[0] == "--once") return run_once();
-  if (!arguments_.empty() && arguments_[0] == "--list") return list();
+  const std::string mode = arguments_.empty() ? "" : arguments_[0];
+  if (mode == "--once") return run_once();
+  if (mode == "--list") return list();
+  if (mode == "--worker") return run_worker();
+  if (mode == "--server") return run_server();
+  if (mode == "--memory") return run_memory();
+  if (mode == "--version") return std::puts(detail::kOurVersion) < 0;
   for (std::size_t index = 0; index < arguments_.size(); ++index) {
     const std::string& argument = arguments_[index];
     if (argument == "--json") {
@@ -184,24 +211,9 @@ inline void Program::print_heading() const {
 
 inline int Program::run_once() {
   if (arguments_.size() != 4) fail("--once CASE CONTESTANT N");
-  for (Case& one : cases_) {
-    if (one.name_ != arguments_[1]) continue;
-    Run run(std::stoull(arguments_[3]), one.clock_);
-    one.find(arguments_[2]).body(run);
-    return 0;
-  }
-  fail("no case " + arguments_[1]);
-}
-
-inline int Program::list() const {
-  for (const Case& one : cases_) {
-    for (const Case::Contestant& by : one.contestants_) {
-      static constexpr const char* kClocks[] = {"thread", "process", "wall"};
-      std::printf("%s %s %llu %s\n", one.name_.c_str(), by.name.c_str(),
-                  static_cast<unsigned long long>(one.operations_),
-                  kClocks[static_cast<int>(one.clock_)]);
-    }
-  }
+  Case& one = find(arguments_[1]);
+  Run run(std::stoull(arguments_[3]), one.clock_);
+  one.find(arguments_[2]).body(run);
   return 0;
 }
 
@@ -242,7 +254,7 @@ inline void Program::print_row(Case& one, const Case::Row& row) const {
   const char* verdict = "";
   if (row.target.kind != Target::kNone) {
     const bool in_ns = row.target.kind == Target::kNs;
-    std::snprintf(target, sizeof target, in_ns ? "<= %g ns" : "<= %gx",
+    std::snprintf(target, sizeof target, in_ns ? "<= %g ns" : "<= %.4gx",
                   row.target.limit);
     verdict = (in_ns ? ns : ratio) <= row.target.limit ? "ok" : "MISS";
   }
