@@ -56,19 +56,17 @@ def shown(row):
     return sorted(found, key=lambda one: one['median'])
 
 
-def bars(row, width=360, limit=None):
-    """(SVG elements, height): a bar each, as long as it is times the floor."""
-    ones = shown(row)
-    if limit and len(ones) > limit:
-        best = [one for one in ones if one['role'] != 'peer']
-        ones = sorted(best + [one for one in ones if one['role'] == 'peer'][:limit - len(best)],
-                      key=lambda one: one['median'])
-    floor = next((one for one in ones if one['name'] == row['floor']), None)
-    base = floor['median'] if floor else min(one['median'] for one in ones)
+def bars(row, width=360, only=None):
+    """(SVG elements, height): a bar each, as long as it is times the floor; or
+    times ours, where the floor costs nothing. `only`: of the peers these."""
+    ones = [one for one in shown(row)
+            if only is None or one['role'] != 'peer' or one['name'] in only]
+    base = next((one['median'] for one in ones if one['role'] == 'ours'), 1)
     lengths = [one['ratio']['median'] if 'ratio' in one else one['median'] / max(base, 1e-9)
                for one in ones]
+    of = 'the floor' if row['floor'] else 'ours'
     top = min(CAP, max(lengths + [1.25]))
-    left, right, step = 104, 98, 21
+    left, right, step = 122, 100, 21
     room = width - left - right
     at_one = left + room / top
     height = step * len(ones) + 6
@@ -79,7 +77,7 @@ def bars(row, width=360, limit=None):
         wide = max(1.5, room * min(length, top) / top)
         name = escape(one['name'])
         figure = short(one['median'], row['unit'])
-        said = f"{name}: {figure}, {length:.2f} times the floor"
+        said = f"{name}: {figure}, {length:.2f} times {of}"
         out.append(f'<g data-name="{name}"><title>{said}</title>')
         out.append(f'<text x="{left - 6}" y="{y + 12}" class="end">{name}</text>')
         out.append(f'<rect x="{left}" y="{y}" width="{wide:.1f}" height="15" rx="2" '

@@ -8,23 +8,42 @@ import time
 from kit import Failed, stats
 from kit.processes import Load, Process, Server, Worker
 
+TOTAL_S = 480  # a whole run, after the peers were built
+
 
 class Plan:
-    """How much is done."""
+    """How much is done. The whole of it takes `total_s`: each case gets its
+    share, by the number of its contestants."""
 
-    def __init__(self, quick):
+    def __init__(self, quick, cases):
         # Where memory comes to lie differs from launch to launch, so each
         # case has several; each launch has several rounds.
         self.launches = 1 if quick else 3
         self.rounds = 2 if quick else 5
         self.sample_s = 0.01 if quick else 0.03
         self.served_s = 0.05 if quick else 0.15
-        self.case_s = 1.5 if quick else 12.0
         self.sleepers = 10_000 if quick else 50_000
+        self.end = time.monotonic() + (200 if quick else TOTAL_S)
+        self.left = sum(map(len, cases.values()))
+        self.case_end = self.end
 
-    def rounds_of(self, round_s):
-        """How many rounds a launch, if one takes so long."""
-        return max(1, min(self.rounds, int(self.case_s / self.launches / max(round_s, 1e-6))))
+    def begin(self, entries):
+        """The next case begins."""
+        now = time.monotonic()
+        share = max(0.0, self.end - now) * len(entries) / max(1, self.left)
+        self.case_end = now + 1.5 * share  # what one leaves the others get
+        self.left -= len(entries)
+
+    def split(self, launch_s, round_s, launches_max=3):
+        """(launches, rounds of each) that there is time for, when the first
+        launch has just been made ready in `launch_s`. More launches before
+        more rounds."""
+        left = self.case_end - time.monotonic()
+        for launches in range(min(self.launches, launches_max), 0, -1):
+            rounds = int((left - (launches - 1) * launch_s) / launches / max(round_s, 1e-6))
+            if rounds >= min(3, self.rounds):
+                return launches, min(rounds, self.rounds)
+        return 1, max(2, min(self.rounds, int(left / max(round_s, 1e-6))))
 
 
 def multiple_of(case):
@@ -78,8 +97,10 @@ def workers(case, entries, plan, cpu):
     """The row of a case whose contestants are workers."""
     everyone = with_again(entries)
     samples = [[] for _ in everyone]
-    counts, rounds = None, plan.rounds
-    for launch in range(plan.launches):
+    counts, launches, rounds = None, plan.launches, plan.rounds
+    launch = 0
+    while launch < launches:
+        began = time.monotonic()
         with contextlib.ExitStack() as stack:
             running = [stack.enter_context(Worker(
                 entry, case, None if entry.clock == 'wall' else cpu)) for entry in everyone]
@@ -87,14 +108,16 @@ def workers(case, entries, plan, cpu):
                 worker.wait_ready()
             if counts is None:
                 counts = calibrated_all(running, case, plan.sample_s)
-            began = time.monotonic()
+            ready = time.monotonic()
             for worker, count in zip(running, counts):
                 worker.ask(count)  # warms it up, and is not kept
             if launch == 0:
-                rounds = plan.rounds_of(time.monotonic() - began)
+                warm_s = time.monotonic() - ready
+                launches, rounds = plan.split(ready - began + warm_s, warm_s)
             for turn in range(rounds):
                 for at in rotated(list(range(len(everyone))), turn + launch):
                     samples[at].append(running[at].ask(counts[at]) / counts[at])
+        launch += 1
     what = {'wall': 'wall time'}.get(entries[0].clock, 'processor time')
     return row(case, 'ns', f'{what} an operation', everyone, samples,
                [{'operations': count} for count in counts])
@@ -140,16 +163,18 @@ def served(case, entries, plan, cpus, load):
     reports = [[] for _ in everyone]
     fixed = case.endswith('_rate')
     orders, rounds, rate = None, plan.rounds, 0
-    launches = min(2, plan.launches)
-    for launch in range(launches):
+    launch, launches = 0, plan.launches
+    while launch < launches:
+        began = time.monotonic()
         with contextlib.ExitStack() as stack:
             pairs = [Pair(stack, load, case, entry, cpus) for entry in everyone]
             for pair in pairs:
                 pair.load.wait_begin()
-            began = time.monotonic()
+            ready = time.monotonic()
             first = [pair.ask(f'seconds {plan.served_s}') for pair in pairs]
             if orders is None:
-                rounds = plan.rounds_of(launches / plan.launches * (time.monotonic() - began))
+                warm_s = time.monotonic() - ready
+                launches, rounds = plan.split(ready - began + warm_s, warm_s, 2)
                 # Half of what the floor does: a load that leaves room.
                 rate = int(first[0]['messages'] / first[0]['seconds'] / 2)
                 orders = [f'seconds {plan.served_s} rate {rate}' if fixed else
@@ -157,6 +182,7 @@ def served(case, entries, plan, cpus, load):
             for turn in range(rounds):
                 for at in rotated(list(range(len(pairs))), turn + launch):
                     reports[at].append(pairs[at].ask(orders[at]))
+        launch += 1
     if fixed:
         samples = [[report['p99'] for report in mine] for mine in reports]
         what = f'p99 of the latency at {rate} messages a second, two processors'
@@ -213,6 +239,9 @@ def memory(case, entries, plan, cpu):
 
 # ---- Rows ------------------------------------------------------------------
 
+BYTES_MIN = 16  # less is a page or two of all of them
+
+
 def meets(target, median, ratio):
     """Whether a target such as <=8ns, <=1.05x or <=512B is met."""
     limit = float(re.search(r'[\d.]+', target)[0])
@@ -225,6 +254,8 @@ def row(case, unit, what, everyone, samples, more):
     floors = [at for at, entry in enumerate(everyone) if entry.role == 'floor']
     ours = [at for at, entry in enumerate(everyone) if entry.role == 'ours'][:1]
     again = [at for at, entry in enumerate(everyone) if entry.role == 'again']
+    if unit == 'B' and floors and stats.median(samples[floors[0]]) < BYTES_MIN:
+        floors = []  # it keeps nothing: nothing to be a multiple of
     twice = stats.ratios(samples[again[0]], samples[ours[0]]) if again else []
     noise = stats.noise(twice)
     contestants = []

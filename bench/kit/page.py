@@ -78,6 +78,7 @@ def bar_figure(row):
     said = '; '.join(f"{one['name']} {charts.short(one['median'], row['unit'])}"
                      for one in charts.shown(row))
     text = f"{scenarios.meaning(row['case'])}; {row['what']}".lstrip('; ')
+    text += '' if row['floor'] else '; multiples of ours, the floor keeps nothing'
     text += f". Differences below {100 * row['noise']:.1f} % are noise."
     return figure(row['case'], text, charts.bars(row), 360, said)
 
@@ -223,7 +224,7 @@ def picture(results):
     wide, gap, top = 380, 16, 30
     inner, x, y, tallest = [], 0, 34, 0
     for index, row in enumerate(chosen):
-        drawn, height = charts.bars(row, wide - 16, limit=7)
+        drawn, height = charts.bars(row, wide - 16, scenarios.PICTURED)
         inner.append(
             f'<g transform="translate({gap + x} {y})"><rect width="{wide}" '
             f'height="{{HEIGHT{index // 2}}}" rx="8" fill="var(--card)" stroke="var(--rule)"/>'

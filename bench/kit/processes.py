@@ -47,7 +47,8 @@ class Process:
         time.sleep(0.05)
         self.errors.seek(0)
         said = self.errors.read().strip().splitlines()[-5:]
-        raise Failed('\n  '.join([f'{" ".join(self.command)}: {what}', *said]), self.entry)
+        who = f'{self.entry.name}: ' if self.entry else ''
+        raise Failed('\n  '.join([f'{who}{" ".join(self.command)}: {what}', *said]), self.entry)
 
     def tell(self, line):
         try:

@@ -15,7 +15,7 @@ GROUPS = [
 
 CASES = {
     'soon/batch_1000': 'a thousand callbacks a pass of the loop',
-    'soon/chain_1': 'a callback that schedules itself; most poll each time',
+    'soon/chain_1': 'a callback that schedules itself',
     'soon/batch_1000_40b': 'the same with 40 bytes of captures',
     'soon/batch_1000_kept': 'the same with the handles kept',
     'soon/cancel_1000': 'scheduled and cancelled before they run',
@@ -45,6 +45,9 @@ CASES = {
 # What the picture in the README shows.
 PICTURE = ['soon/chain_1', 'timers/reschedule_10000', 'tasks/spawn_join_100',
            'pipe_chain/1000_1', 'echo/64_c64', 'accept/c1']
+
+# Whom the picture shows, if they are there.
+PICTURED = ['libuv', 'libevent', 'libev', 'asio', 'tokio', 'go', 'node', 'asyncio']
 
 
 def meaning(case):
