@@ -47,13 +47,17 @@ def our_programs(directory):
     return found
 
 
+def places():
+    """Where peers are."""
+    return os.environ.get('PEERS', os.path.join(BENCH, 'peers')).split(':')
+
+
 def build_peers(directory, say):
     """Builds each peer: ({name: path}, {name of one that is absent: why}).
 
     The peers are the folders of bench/peers, or of PEERS= (with colons)."""
     present, absent = {}, {}
-    places = os.environ.get('PEERS', os.path.join(BENCH, 'peers')).split(':')
-    for script in sorted(path for place in places for path in glob.glob(f'{place}/*/build')):
+    for script in sorted(path for place in places() for path in glob.glob(f'{place}/*/build')):
         name = os.path.basename(os.path.dirname(script))
         say(f'building {name}')
         built = subprocess.run([script, os.path.abspath(directory)], text=True,
@@ -105,6 +109,24 @@ def derived(cases):
                 cases[case + '_rate'] = plain
 
 
+# What a program includes that uses the loop, by callbacks and by coroutines;
+# and what it would include without one.
+INCLUDES = [('std', 'floor', '#include <sys/epoll.h>\n#include <functional>\n'
+             '#include <memory>\n#include <string>\n#include <vector>\n'),
+            ('ours', 'ours', '#include "reactor/event_loop.h"\n'),
+            ('streams', 'ours', '#include "futures/coro/coro.h"\n#include "net/streams.h"\n')]
+
+
+def includes():
+    """The entries of compile/include: a peer has its lines in a file beside its
+    build, with the flags for them in the first, as a comment."""
+    for name, role, text in INCLUDES:
+        yield Entry(text, name, 'compile', role)
+    for path in sorted(path for place in places() for path in glob.glob(f'{place}/*/includes')):
+        with open(path, encoding='utf-8') as file:
+            yield Entry(file.read(), os.path.basename(os.path.dirname(path)), 'compile')
+
+
 def all_cases(programs, peers, pattern, two_cpus):
     """{case: [Entry...]}: floors first, then ours, then the peers."""
     cases = {}
@@ -114,6 +136,7 @@ def all_cases(programs, peers, pattern, two_cpus):
                 cases.setdefault(case, []).append(entry)
     if two_cpus:
         derived(cases)
+    cases['compile/include'] = list(includes())
     order = {'floor': 0, 'ours': 1, 'peer': 2}
     for entries in cases.values():
         entries.sort(key=lambda entry: order[entry.role])

@@ -2,10 +2,14 @@
 """Rounds: every contestant of a case once, in an order that rotates."""
 import contextlib
 import math
+import os
 import re
+import resource
+import subprocess
 import time
 
 from kit import Failed, stats
+from kit.contestants import BENCH
 from kit.processes import Load, Process, Server, Worker
 
 TOTAL_S = 480  # a whole run, after the peers were built
@@ -235,6 +239,37 @@ def memory(case, entries, plan, cpu):
                 mine.append(int(said) / plan.sleepers)
     return row(case, 'B', 'memory each', everyone, samples,
                [{'operations': plan.sleepers} for _ in everyone])
+
+
+# ---- The compiler ----------------------------------------------------------
+
+def compiled(entry, compiler):
+    """Nanoseconds of processor time that the compiler takes for a file with
+    nothing but these lines. `// -DX` in the first are flags."""
+    first = entry.program.split('\n', 1)[0]
+    flags = first[3:].split() if first.startswith('// -') else []
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    done = subprocess.run([*compiler, *flags, '-fsyntax-only', '-x', 'c++', '-'], text=True,
+                          input=entry.program, stdout=subprocess.DEVNULL,
+                          stderr=subprocess.PIPE, check=False)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    if done.returncode != 0:
+        raise Failed(f'{entry.name}: {done.stderr[:500]}', entry)
+    return 1e9 * (after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+
+
+def compiling(case, entries, plan, flags):
+    """What including a library costs the one who includes it."""
+    compiler = [flags.split(' ')[0] or 'c++', '-std=c++20', '-O2', '-I', os.path.dirname(BENCH)]
+    everyone = with_again(entries)
+    samples = [[] for _ in everyone]
+    for turn in range(1 + plan.rounds):
+        for at in rotated(list(range(len(everyone))), turn):
+            took = compiled(everyone[at], compiler)
+            if turn > 0:
+                samples[at].append(took)
+    return row(case, 'ns', "the compiler's processor time", everyone, samples,
+               [{'operations': 1} for _ in everyone])
 
 
 # ---- Rows ------------------------------------------------------------------

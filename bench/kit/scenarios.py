@@ -10,6 +10,7 @@ GROUPS = [
     ('tasks/', 'Coroutines', 'Switching between tasks, making and awaiting them, letting them sleep.'),
     ('echo/', 'Echo server', 'What a message costs the server, by size and number of connections.'),
     ('accept/', 'Accepting', 'A connection that comes, gets one byte and goes.'),
+    ('compile/', 'Compiling', 'What its headers cost each file that includes them.'),
     ('idle/', 'Idle connections', 'Memory of a connection that says nothing.'),
 ]
 
@@ -39,6 +40,7 @@ CASES = {
     'echo/16384_c': 'messages of 16 KiB',
     'echo/102400_c': 'messages of 100 KiB',
     'accept/': 'connections one after the other',
+    'compile/include': 'a file that includes it and nothing else',
     'idle/': 'ten thousand connections that are silent',
 }
 

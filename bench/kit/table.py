@@ -26,6 +26,8 @@ def times(ratio):
 
 def number(value):
     """Three or four digits that count."""
+    if value >= 1e6:
+        return f'{value / 1e6:.3g}e6'
     return f'{value:.2f}' if value < 100 else f'{value:.0f}'
 
 
