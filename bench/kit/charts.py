@@ -3,7 +3,8 @@
 import math
 from html import escape
 
-CAP = 6.0  # bars of more than so many floors are cut, and say how long they were
+# Bars of more than so many floors, and three times ours, are cut.
+CAP = 6.0
 
 # Light, then dark. `peer` is what is neither ours nor the floor.
 COLOURS = {
@@ -29,6 +30,7 @@ def style(scope=':root'):
             f'@media (prefers-color-scheme:dark){{{scope}{{{block(1)}}}}}'
             'svg text{font:11px system-ui,sans-serif;fill:var(--ink)}'
             'svg .soft{fill:var(--soft)}svg .end{text-anchor:end}svg .mid{text-anchor:middle}'
+            'svg .over{paint-order:stroke;stroke:var(--card);stroke-width:3px}'
             'svg .head{font-weight:600;font-size:12.5px}')
 
 
@@ -43,6 +45,10 @@ def short(value, unit):
     return ''
 
 
+def multiple(length):
+    return f'{length:.2f}' if length < 100 else f'{length:.0f}'
+
+
 def fill_of(one):
     """The colour of a contestant's bar."""
     if one['role'] == 'ours':
@@ -53,7 +59,7 @@ def fill_of(one):
 def shown(row):
     """What a chart shows: the best first, the floor among them."""
     found = [one for one in row['contestants'] if one['role'] != 'again']
-    return sorted(found, key=lambda one: one['median'])
+    return sorted(found, key=lambda one: one.get('ratio', one)['median'])
 
 
 def bars(row, width=360, only=None):
@@ -65,7 +71,8 @@ def bars(row, width=360, only=None):
     lengths = [one['ratio']['median'] if 'ratio' in one else one['median'] / max(base, 1e-9)
                for one in ones]
     of = 'the floor' if row['floor'] else 'ours'
-    top = min(CAP, max(lengths + [1.25]))
+    mine = [length for one, length in zip(ones, lengths) if one['role'] == 'ours']
+    top = min(max(CAP, 3 * min(mine, default=0)), max(lengths + [1.25]))
     left, right, step = 122, 100, 21
     room = width - left - right
     at_one = left + room / top
@@ -85,7 +92,7 @@ def bars(row, width=360, only=None):
         if length > top:
             cut = left + wide - 12
             out.append(f'<path d="M{cut:.1f} {y + 17}l5 -19h4l-5 19z" fill="var(--card)"/>')
-        out.append(f'<text x="{left + wide + 5:.1f}" y="{y + 12}">{length:.2f}×'
+        out.append(f'<text x="{left + wide + 5:.1f}" y="{y + 12}" class="over">{multiple(length)}×'
                    f'<tspan class="soft" dx="5">{figure}</tspan></text></g>')
     return '\n'.join(out), height
 
@@ -109,7 +116,7 @@ def spread(labels, low, high, apart=12):
 def lines(series, x_of, ticks_x, unit, width=420, height=250, title_x=''):
     """(SVG elements, height) of lines: series is {name: (colour, [[x, y]...])};
     y is logarithmic."""
-    left, right, top, bottom = 46, 104, 8, 34
+    left, right, top, bottom = 46, 126, 8, 34
     points = [point for _, data in series.values() for point in data]
     if not points:
         return '', 0
@@ -130,7 +137,7 @@ def lines(series, x_of, ticks_x, unit, width=420, height=250, title_x=''):
     for power in range(math.floor(low), math.ceil(high) + 1):
         for digit in (1, 2, 5):
             y = digit * 10.0 ** power
-            if not low <= math.log10(y) <= high or (digit != 1 and high - low > 1.6):
+            if not low <= math.log10(y) <= high or (digit != 1 and high - low > 2.2):
                 continue
             out.append(f'<line x1="{left}" x2="{width - right}" y1="{py(y):.1f}" '
                        f'y2="{py(y):.1f}" stroke="var(--rule)"/>'
@@ -145,17 +152,17 @@ def lines(series, x_of, ticks_x, unit, width=420, height=250, title_x=''):
     out.append(f'<text x="{(left + width - right) / 2:.0f}" y="{height - 4}" '
                f'class="mid soft">{escape(title_x)}</text>')
     labels = []
-    for name, (colour, data) in series.items():
+    on_top = sorted(series.items(), key=lambda item: item[1][0] in ('ours', 'streams'))
+    for name, (colour, data) in on_top:
         path = ' '.join(f'{px(x):.1f},{py(y):.1f}' for x, y in data)
         thick = 2.6 if colour in ('ours', 'streams') else 1.5
         out.append(f'<g data-name="{escape(name)}"><title>{escape(name)}</title>'
                    f'<polyline points="{path}" fill="none" stroke="var(--{colour})" '
                    f'stroke-width="{thick}" stroke-linejoin="round"/></g>')
         labels.append([py(data[-1][1]) + 4, name, colour, px(data[-1][0])])
-    for y, name, colour, x in spread(labels, top + 8, height - 4):
+    for y, name, colour, x in spread(labels, top + 8, height - bottom + 4):
         out.append(f'<g data-name="{escape(name)}"><text x="{x + 6:.1f}" y="{y:.1f}" '
                    f'style="fill:var(--{colour})">{escape(name)}</text></g>')
-    # Many contestants need more room than the lines do.
     return '\n'.join(out), height
 
 

@@ -92,7 +92,7 @@ def latency_figure(row, paint):
                             [point for point in one['latency']['curve'] if point[0] >= 50])
               for one in charts.shown(row) if 'latency' in one}
     ticks = [(50, '50 %'), (90, '90'), (99, '99'), (99.9, '99.9'), (99.99, '99.99')]
-    drawn = charts.lines(series, nines, ticks, 'ns', height=max(250, 14 * len(series) + 40),
+    drawn = charts.lines(series, nines, ticks, 'ns', height=max(250, 12 * len(series) + 60),
                          title_x='percentile of the latency')
     said = '; '.join(f"{name} p99 {charts.short(dict(data).get(99, 0), 'ns')}"
                      for name, (_, data) in series.items())
@@ -120,7 +120,7 @@ def scale_figures(results, paint):
             continue
         ticks = [(scale, f'{scale:,}'.replace(',', ' ')) for scale in sorted(found)]
         drawn = charts.lines(series, lambda x: math.log10(x), ticks, 'ns',
-                             height=max(250, 14 * len(series) + 40), title_x=load)
+                             height=max(250, 12 * len(series) + 60), title_x=load)
         said = '; '.join(f"{name} from {charts.short(data[0][1], 'ns')} to "
                          f"{charts.short(data[-1][1], 'ns')}"
                          for name, (_, data) in series.items())
@@ -224,7 +224,10 @@ def picture(results):
     wide, gap, top = 380, 16, 30
     inner, x, y, tallest = [], 0, 34, 0
     for index, row in enumerate(chosen):
-        drawn, height = charts.bars(row, wide - 16, scenarios.PICTURED)
+        # Where a peer has nothing but coroutines they stand for it.
+        only = [*scenarios.PICTURED,
+                *(['asio_coroutines'] if row['case'].startswith('tasks/') else [])]
+        drawn, height = charts.bars(row, wide - 16, only)
         inner.append(
             f'<g transform="translate({gap + x} {y})"><rect width="{wide}" '
             f'height="{{HEIGHT{index // 2}}}" rx="8" fill="var(--card)" stroke="var(--rule)"/>'

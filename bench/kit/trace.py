@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """What an operation is made of: system calls (strace), instructions
-(callgrind). Both from two runs, one sample and three, so that start, end and
-the first touch of memory do not count."""
+(callgrind). Both from two runs of different lengths, so that the start, the end
+and what a sample sets up do not count."""
 import contextlib
 import re
 import subprocess
@@ -23,20 +23,22 @@ def calls_in(path):
             if len(row) >= 5 and row[-1] != 'total' and row[3].isdecimal()}
 
 
-def run_worker(command, operations, samples):
-    """A worker under a tool; what it said on stderr."""
-    done = subprocess.run(command, input=f'{operations}\n' * samples, text=True, timeout=600,
+def run_worker(command, sizes):
+    """A worker under a tool, asked for samples of these sizes; what it said on
+    stderr."""
+    done = subprocess.run(command, input=''.join(f'{size}\n' for size in sizes), text=True,
+                          timeout=600,
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False)
     answers = done.stdout.split('\n')[1:-1]
-    if done.returncode != 0 or len(answers) != samples:
+    if done.returncode != 0 or len(answers) != len(sizes):
         raise Failed(f'{" ".join(command)}: ' + done.stderr[-500:])
     return done.stderr
 
 
-def worker_calls(entry, case, samples, operations):
+def worker_calls(entry, case, sizes):
     with tempfile.NamedTemporaryFile('r', suffix='.strace') as table:
         run_worker(['strace', '-c', '-f', '-o', table.name, entry.program, '--worker', case,
-                    entry.name], operations, samples)
+                    entry.name], sizes)
         return calls_in(table.name)
 
 
@@ -54,16 +56,23 @@ def server_calls(entry, case, samples, cpus, load):
         return calls_in(table.name)
 
 
-def worker_instructions(entry, case, samples, operations):
+def worker_instructions(entry, case, sizes):
     said = run_worker(['valgrind', '--tool=callgrind', '--callgrind-out-file=/dev/null',
-                       entry.program, '--worker', case, entry.name], operations, samples)
+                       entry.program, '--worker', case, entry.name], sizes)
     return {'instructions': int(re.search(r'Collected : (\d+)', said)[1])}
 
 
-def difference(measure, operations):
-    """What two more samples cost, an operation."""
-    few, many = measure(1), measure(3)
-    return {name: (many[name] - few.get(name, 0)) / (2 * operations) for name in many}
+def difference(few, many, operations):
+    """What so many more operations have cost, each."""
+    return {name: (many[name] - few.get(name, 0)) / operations for name in many}
+
+
+def of_worker(measure, entry, case):
+    """The same of a worker: a sample to warm up, and a short or a long one."""
+    size = multiple_of(case)
+    long = size * (20 if size <= 10_000 else 3)
+    return difference(measure(entry, case, [size, size]), measure(entry, case, [size, long]),
+                      long - size)
 
 
 def is_native(path):
@@ -81,12 +90,11 @@ def syscalls(cases, cpus, load):
                 continue
             try:
                 if entry.clock == 'server':
-                    found = difference(lambda samples: server_calls(
-                        entry, case, samples, cpus, load), MESSAGES)
+                    few, many = (server_calls(entry, case, samples, cpus, load)
+                                 for samples in (1, 3))
+                    found = difference(few, many, 2 * MESSAGES)
                 else:
-                    count = multiple_of(case)
-                    found = difference(lambda samples: worker_calls(
-                        entry, case, samples, count), count)
+                    found = of_worker(worker_calls, entry, case)
             except Failed as error:
                 print(f'{case:34} {entry.name:18} cannot: {str(error).splitlines()[0]}')
                 continue
@@ -104,10 +112,8 @@ def instructions(cases):
         for entry in entries:
             if entry.clock != 'thread' or not is_native(entry.program):
                 continue
-            count = multiple_of(case)
             try:
-                found = difference(lambda samples: worker_instructions(
-                    entry, case, samples, count), count)
+                found = of_worker(worker_instructions, entry, case)
             except Failed as error:
                 print(f'{case:34} {entry.name:18} cannot: {str(error).splitlines()[0]}')
                 continue
