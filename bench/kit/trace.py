@@ -86,7 +86,8 @@ def syscalls(cases, cpus, load):
     print(f'{"case":34} {"contestant":18} system calls an operation')
     for case, entries in cases.items():
         for entry in entries:
-            if entry.clock in ('memory', 'compile') or case.startswith('idle/') or case.endswith('_rate'):
+            if (entry.clock in ('memory', 'compile') or case.startswith('idle/')
+                    or case.endswith('_rate')):
                 continue
             try:
                 if entry.clock == 'server':
