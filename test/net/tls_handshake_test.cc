@@ -3,6 +3,7 @@
 #include <openssl/err.h>
 #include <signal.h>
 
+#include <chrono>
 #include <memory>
 #include <stdexcept>
 #include <string>
@@ -542,6 +543,7 @@ TEST(TlsEnd, APeerThatSendsForEverInsteadIsGivenUp) {
       SSL_write_ex(pair.peer->ssl(), "more", 4, &size);
       pair.peer->flush();
     }
+    pair.clock.spend(std::chrono::milliseconds(1));
     return pair.protocol->losses > 0;
   }));
   EXPECT_EQ(describe(pair.protocol->error),
@@ -561,8 +563,8 @@ TEST(TlsEnd, APeerThatReadsSlowlyIsNotCut) {
   const TimePoint begin = pair.loop.time();
   TimePoint last = begin;
   ASSERT_TRUE(run_until(pair.loop, [&] {
-    // 200 KB every 60 ms: more than half a second in all.
-    if (pair.loop.time() - last > std::chrono::milliseconds(60)) {
+    // 200 KB every 80 ms: more than half a second in all.
+    if (pair.loop.time() - last > std::chrono::milliseconds(80)) {
       last = pair.loop.time();
       char memory[200'000];
       const ssize_t n = ::recv(pair.peer->fd(), memory, sizeof memory, 0);
@@ -571,7 +573,7 @@ TEST(TlsEnd, APeerThatReadsSlowlyIsNotCut) {
     return pair.peer->taken > size || pair.protocol->losses > 0;
   }));
   EXPECT_EQ(pair.protocol->losses, 0);
-  EXPECT_GT(pair.loop.time() - begin, std::chrono::milliseconds(400));
+  EXPECT_GT(pair.loop.time() - begin, std::chrono::milliseconds(500));
   pair.peer->drop();
   ASSERT_TRUE(run_until(pair.loop, [&] { return pair.protocol->losses > 0; }));
 }

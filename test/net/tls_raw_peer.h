@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "net/internal/tls_context_state.h"
+#include "reactor/testing/virtual_time.h"
 #include "test/net/tls_pair.h"
 
 namespace rondo::test {
@@ -181,7 +182,8 @@ struct RawPair {
                : protocol->error;
   }
 
-  ScriptedKernel kernel;
+  VirtualKernel clock;  // a deadline passes when there is nothing else to do
+  ScriptedKernel kernel{clock};
   EventLoop loop{LoopOptions().kernel(kernel)};
   Reports reports{loop};
   std::shared_ptr<Recorder> protocol = std::make_shared<Recorder>();
