@@ -78,10 +78,14 @@ Step StreamWriter::StartTls::step(Resumption& resumption) {
   if (!upgrade_) {
     const Step drained = drain_.step(resumption);
     if (drained.kind() != Step::Kind::kDone) return drained;
-    const std::size_t early = writer_.protocol_->reader()->data().size();
-    if (early != 0) {
-      throw RuntimeError("start_tls: " + std::to_string(early) +
+    const std::string_view early = writer_.protocol_->reader()->data();
+    if (!early.empty()) {
+      throw RuntimeError("start_tls: " + std::to_string(early.size()) +
                          " bytes of plain text came before the handshake");
+    }
+    if (writer_.protocol_->reader()->has_eof()) {
+      throw std::system_error(ECONNRESET, std::generic_category(),
+                              "start_tls: the peer sends no more");
     }
     upgrade_.emplace(rondo::start_tls(writer_.transport().shared_from_this(),
                                       writer_.protocol_, options_));

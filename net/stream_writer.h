@@ -64,7 +64,7 @@ class StreamWriter {
   /// Encrypts the connection from now on, for all copies of this stream and of
   /// its reader; see start_tls(Transport). Sends first what was written. Throws
   /// RuntimeError if the reader has something that came before: whoever sent
-  /// it may not be the peer.
+  /// it may not be the peer; and ECONNRESET if the peer sends no more.
   StartTls start_tls(TlsOptions options) const;
 
   /// Whether it means a stream.

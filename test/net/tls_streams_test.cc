@@ -487,6 +487,22 @@ TEST(TlsStreams, PlainTextBehindStartTlsIsAnAttack) {
 }
 
 // The same later: it is part of the handshake then, and that fails.
+TEST(TlsStreams, StartTlsDoesNotWaitForAPeerThatHasFinished) {
+  StartTlsServer server;
+  const Calls said = talk_to(server, [](Streams streams) -> Coro<Calls> {
+    Calls lines;
+    co_await streams.writer.write("STARTTLS\n");
+    streams.writer.write_eof();
+    std::string all = co_await streams.reader.read();
+    lines.push_back(all);
+    co_return lines;
+  });
+  ASSERT_EQ(server.heard.size(), 2u);
+  // Known before the handshake, or in it.
+  EXPECT_TRUE(server.heard[1].ends_with("Connection reset by peer"))
+      << server.heard[1];
+}
+
 TEST(TlsStreams, PlainTextInTheHandshakeFailsIt) {
   StartTlsServer server;
   const Calls said = talk_to(server, [](Streams streams) -> Coro<Calls> {
