@@ -10,18 +10,14 @@
 #include <vector>
 
 #include "test/support/allocation.h"
+#include "test/support/kept_blocks.h"
 
 namespace rondo::detail {
 namespace {
 
 using test::allocations_of;
+using test::keeps_blocks;
 using test::live_blocks;
-
-/// "Under a sanitizer nothing is kept, so that a use after free is found."
-bool keeps_blocks() {
-  free_block(allocate_block(64), 64);
-  return allocations_of([] { free_block(allocate_block(64), 64); }) == 0;
-}
 
 // "a block that is freed is kept for the next of its size"
 TEST(BlockPool, GivesABlockAgainThatWasFreed) {

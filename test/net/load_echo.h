@@ -16,6 +16,7 @@
 
 #include "net/server.h"
 #include "test/net/transport_pair.h"
+#include "test/support/scale.h"
 
 // A server on a loop of the test's own thread, and clients that are bare
 // sockets outside of it: what is counted is the server's.
@@ -119,15 +120,7 @@ inline std::size_t live_bytes() {
 }
 
 /// Whether live_bytes() knows anything.
-inline bool knows_live_bytes() {
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-  return false;
-#elif defined(__has_feature)
-  return !__has_feature(address_sanitizer) && !__has_feature(thread_sanitizer);
-#else
-  return true;
-#endif
-}
+inline bool knows_live_bytes() { return !kIsSanitized; }
 
 /// User memory of an idle connection, in bytes.
 struct IdleCost {

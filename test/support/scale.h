@@ -7,6 +7,16 @@
 
 namespace rondo::test {
 
+/// Whether an address or thread sanitizer is at work.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+inline constexpr bool kIsSanitized = true;
+#elif defined(__has_feature)
+inline constexpr bool kIsSanitized =
+    __has_feature(address_sanitizer) || __has_feature(thread_sanitizer);
+#else
+inline constexpr bool kIsSanitized = false;
+#endif
+
 /// The part of a long test that is to be run: RONDO_TEST_SCALE, where 1 is
 /// all of it. By default 1; less under a sanitizer, which slows each step
 /// down by as much.
@@ -14,15 +24,7 @@ inline double scale() {
   if (const char* text = std::getenv("RONDO_TEST_SCALE")) {
     return std::strtod(text, nullptr);
   }
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-  return 0.05;
-#elif defined(__has_feature)
-  return __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-             ? 0.05
-             : 1;
-#else
-  return 1;
-#endif
+  return kIsSanitized ? 0.05 : 1;
 }
 
 /// `full` times scale(), at least 1.
