@@ -4,8 +4,8 @@
 //
 //   timers/insert_cancel_N        N made, due within a minute, then all
 //                                 cancelled in the order they were made
-//   timers/insert_expire_N        N made, due within 10 ms, and the loop runs
-//                                 until all have
+//   timers/insert_expire_N        N made, due in 0 to 9 ms, and the loop runs
+//                                 until all have fired
 //   timers/insert_expire_1000000  a million made over one second, then that
 //                                 second passes in 1,000 passes of the loop
 //   timers/..._fresh              the same two in memory that the process has
@@ -186,11 +186,18 @@ void heap_insert_expire(Run& run, Memory memory) {
   run.check(ran, count, "timers that ran");
 }
 
-constexpr std::int64_t kSoon = kSecond / 100;
+/// Whole milliseconds up to ten, as most peers know no others: so many waits
+/// for everyone.
+std::vector<std::int64_t> soon_delays(std::size_t count) {
+  constexpr std::int64_t kMillisecond = kSecond / 1000;
+  std::vector<std::int64_t> delays = random_delays(count, 10);
+  for (std::int64_t& delay : delays) delay *= kMillisecond;
+  return delays;
+}
 
 void ours_insert_expire_soon(Run& run, std::size_t scale) {
   const std::size_t count = at_once(run, scale);
-  const auto& delays = random_delays(count, kSoon);
+  const auto delays = soon_delays(count);
   rondo::EventLoop loop;
   std::uint64_t ran = 0;
   std::uint64_t wanted = 0;
@@ -212,7 +219,7 @@ void ours_insert_expire_soon(Run& run, std::size_t scale) {
 
 void heap_insert_expire_soon(Run& run, std::size_t scale) {
   const std::size_t count = at_once(run, scale);
-  const auto& delays = random_delays(count, kSoon);
+  const auto delays = soon_delays(count);
   FloorHeap heap(count);
   std::uint64_t ran = 0;
   for (std::uint64_t left = run.operations(); left >= count; left -= count) {

@@ -12,7 +12,7 @@ from kit import Failed, stats
 from kit.contestants import BENCH
 from kit.processes import Load, Process, Server, Worker
 
-TOTAL_S = 480  # a whole run, after the peers were built
+TOTAL_S = 400  # a whole run, after the peers were built
 
 
 class Plan:

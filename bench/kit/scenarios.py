@@ -51,6 +51,10 @@ PICTURE = ['soon/chain_1', 'timers/reschedule_10000', 'tasks/spawn_join_100',
 # Whom the picture shows, if they are there.
 PICTURED = ['libuv', 'libevent', 'libev', 'asio', 'tokio', 'go', 'node', 'asyncio']
 
+# Whom the table of the page of bench/ shows.
+TABLED = ['libuv', 'libevent', 'libev', 'asio', 'asio_coroutines', 'tokio', 'go', 'node',
+          'asyncio', 'uvloop']
+
 
 def meaning(case):
     """One line for a case: the longest beginning that is known."""

@@ -2,6 +2,8 @@
 """What a run prints, and its table for a page of Markdown."""
 import sys
 
+from kit import scenarios
+
 
 class Progress:
     """One line that says what goes on, if somebody watches."""
@@ -108,16 +110,17 @@ def print_end(results, took_s):
 
 
 def markdown(results):
-    """The table of ratios to the floor, for a page."""
-    names = []
-    for row in results['rows']:
-        for one in row['contestants']:
-            if one['role'] == 'peer' and one['name'] not in names:
-                names.append(one['name'])
+    """The table of ratios to the floor, for a page: the best known peers, the
+    rows that any of them has."""
+    present = {one['name'] for row in results['rows'] for one in row['contestants']}
+    names = [name for name in scenarios.TABLED if name in present]
+    starts = [start for start, *_ in scenarios.GROUPS]
     shown = [row for row in results['rows']
              if any(one['role'] == 'peer' for one in row['contestants'])] or results['rows']
-    lines = ['| row | floor | ours | streams | ' + ' | '.join(names) + ' | noise |',
-             '|---|---|' + '---|' * (len(names) + 3)]
+    shown = sorted(shown, key=lambda row: next(
+        (at for at, start in enumerate(starts) if row['case'].startswith(start)), len(starts)))
+    heads = ['row', 'floor', 'ours', 'streams', *names, 'noise']
+    lines = ['| ' + ' | '.join(heads) + ' |', '|' + '---|' * len(heads)]
     for row in shown:
         by_name = {one['name']: one for one in row['contestants'] if one['role'] != 'again'}
         floor = by_name.get(row['floor'])
