@@ -117,26 +117,28 @@ INCLUDES = [('std', 'floor', '#include <sys/epoll.h>\n#include <functional>\n'
             ('streams', 'ours', '#include "futures/coro/coro.h"\n#include "net/streams.h"\n')]
 
 
-def includes():
+def includes(present):
     """The entries of compile/include: a peer has its lines in a file beside its
     build, with the flags for them in the first, as a comment."""
     for name, role, text in INCLUDES:
         yield Entry(text, name, 'compile', role)
     for path in sorted(path for place in places() for path in glob.glob(f'{place}/*/includes')):
-        with open(path, encoding='utf-8') as file:
-            yield Entry(file.read(), os.path.basename(os.path.dirname(path)), 'compile')
+        name = os.path.basename(os.path.dirname(path))
+        if name in present:
+            with open(path, encoding='utf-8') as file:
+                yield Entry(file.read(), name, 'compile')
 
 
 def all_cases(programs, peers, pattern, two_cpus):
-    """{case: [Entry...]}: floors first, then ours, then the peers."""
+    """`peers`: {name: path}. {case: [Entry...]}: floors first, then ours, then the peers."""
     cases = {}
-    for is_peer, paths in ((False, programs), (True, peers)):
+    for is_peer, paths in ((False, programs), (True, peers.values())):
         for path in paths:
             for case, entry in cases_of(path, is_peer):
                 cases.setdefault(case, []).append(entry)
     if two_cpus:
         derived(cases)
-    cases['compile/include'] = list(includes())
+    cases['compile/include'] = list(includes(peers))
     order = {'floor': 0, 'ours': 1, 'peer': 2}
     for entries in cases.values():
         entries.sort(key=lambda entry: order[entry.role])
