@@ -191,20 +191,23 @@ void reschedule(Sample& sample, std::size_t live) {
   }
   std::uint64_t now = 0;
   sd_event_now(timers.loop.get(), CLOCK_MONOTONIC, &now);
-  std::uint64_t pushes = 0;
+  std::uint32_t pass = 0;
+  const auto due_us = [&](std::size_t n) {
+    return now +
+           peers::pushed_delay_ms(delays_ms, n, pass) * std::uint64_t{1000};
+  };
   peers::in_batches(sample.operations(), live, [&](std::size_t size) {
-    const std::uint64_t first = now + peers::idle_timeout_us(pushes + 1);
+    ++pass;
     sample.measure([&] {
       for (std::size_t n = 0; n < size; ++n) {
-        sd_event_source_set_time(timers.sources[n],
-                                 now + peers::idle_timeout_us(++pushes));
+        sd_event_source_set_time(timers.sources[n], due_us(n));
       }
     });
     std::uint64_t moved = 0;
     for (std::size_t n = 0; n < size; ++n) {
-      std::uint64_t due = 0;
-      sd_event_source_get_time(timers.sources[n], &due);
-      moved += due == first + n;
+      std::uint64_t found = 0;
+      sd_event_source_get_time(timers.sources[n], &found);
+      moved += found == due_us(n);
     }
     sample.done(moved);
   });
