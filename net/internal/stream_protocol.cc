@@ -37,7 +37,7 @@ void StreamProtocol::handle(Transport& transport) {
 }
 
 void StreamProtocol::set_upgraded(std::shared_ptr<Transport> transport) {
-  reader_->set_transport(transport);
+  state().set_transport(transport);
   upgraded_ = std::move(transport);
 }
 

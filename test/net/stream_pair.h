@@ -23,7 +23,8 @@ struct StreamPair {
       : loop(options) {
     SocketPair pair;
     peer = std::move(pair.b);
-    auto opened = open_connection(std::move(pair.a), ConnectOptions(), limit).start(loop);
+    auto opened =
+        open_connection(std::move(pair.a), ConnectOptions(), limit).start(loop);
     EXPECT_TRUE(run_until(loop, [&] { return opened.done(); }));
     const Streams streams = opened.result();
     reader = streams.reader;

@@ -124,7 +124,8 @@ TEST(Streams, TalkOverAUnixSocket) {
   const std::string name =
       std::string(1, '\0') + "rondo-streams-" + std::to_string(::getpid());
   const Server server = net.done(start_unix_server(echo_lines, name));
-  const Streams client = net.done(open_unix_connection(name, ConnectOptions(), 3));
+  const Streams client =
+      net.done(open_unix_connection(name, ConnectOptions(), 3));
   client.writer.write("hi\n");
   EXPECT_EQ(net.done(client.reader.readexactly(5)), "> hi\n");
   EXPECT_NE(to_string(client.reader).find("limit=3"), std::string::npos);
@@ -181,8 +182,9 @@ TEST(OpenConnection, ThrowsWhatConnectingHasFailedWith) {
 }
 
 TEST(OpenConnection, RefusesALimitOfZero) {
-  EXPECT_THROW(static_cast<void>(open_unix_connection("path", ConnectOptions(), 0)),
-               std::invalid_argument);
+  EXPECT_THROW(
+      static_cast<void>(open_unix_connection("path", ConnectOptions(), 0)),
+      std::invalid_argument);
   EXPECT_THROW(
       static_cast<void>(open_connection(kHost, 1, ConnectOptions(), 0)),
       std::invalid_argument);
