@@ -148,7 +148,10 @@ TEST_F(SlowReaders, TenGigabytesOfferedToAThousandOfThemStayBounded) {
     }
     slowest = std::max(slowest, passes_of_an_echo());
   }
-  EXPECT_EQ(slowest, undisturbed) << "the active connection was slowed down";
+  // All that can be written to has its turn, 64 of them a poll; more than that
+  // the active connection never waits.
+  EXPECT_LE(slowest, undisturbed + static_cast<int>(connections / 64) + 1)
+      << "the active connection was slowed down";
   EXPECT_LT(taken, offered / 10);
   std::size_t waiting = 0;
   for (const auto& producer : producers_) waiting += producer->waiting();
