@@ -63,13 +63,16 @@ std::string NetState::take_buffer() noexcept {
   if (buffers_.empty()) return {};
   std::string buffer = std::move(buffers_.back());
   buffers_.pop_back();
+  kept_bytes_ -= buffer.capacity();
   return buffer;
 }
 
 void NetState::give_back(std::string& buffer) noexcept {
   buffer.clear();
   if (buffer.capacity() >= kKeptBytesMin &&
-      buffer.capacity() <= kKeptBytesMax && buffers_.size() < kKeptMax) {
+      buffer.capacity() <= kKeptBytesMax - kept_bytes_ &&
+      buffers_.size() < kKeptMax) {
+    kept_bytes_ += buffer.capacity();
     buffers_.push_back(std::move(buffer));
   }
   // (To assign an empty string would keep the memory.)

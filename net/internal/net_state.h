@@ -73,9 +73,10 @@ class NetState final : public LoopExtension {
   void on_close() noexcept override;
 
  private:
-  // One that is larger is freed; and no more than so many are kept.
-  static constexpr std::size_t kKeptBytesMax = std::size_t{64} * 1024;
+  // No more than so many are kept, and so many bytes in all: what the messages
+  // of one pass may need.
   static constexpr std::size_t kKeptMax = 64;
+  static constexpr std::size_t kKeptBytesMax = std::size_t{8} << 20;
 
   // A name server that does not answer keeps a thread for a minute.
   static constexpr std::size_t kResolverThreads = 4;
@@ -88,6 +89,7 @@ class NetState final : public LoopExtension {
   std::unique_ptr<DatagramBatch> datagrams_;
   std::unique_ptr<ThreadPool> resolver_;
   std::vector<std::string> buffers_;
+  std::size_t kept_bytes_ = 0;  // of all of them
   FdUses fd_uses_;
 };
 
