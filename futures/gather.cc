@@ -72,6 +72,9 @@ std::exception_ptr GatherBase::failure_of(FutureState& state) {
 /// certain depth a gather has to wait for the walk to come back.
 class GatherBase::CancelWalk {
  public:
+  CancelWalk(const CancelWalk&) = delete;
+  CancelWalk& operator=(const CancelWalk&) = delete;
+
   /// Cancels the children of `gather`, in the walk under way or in a new one.
   static bool visit(GatherBase& gather, const std::exception_ptr& error) {
     if (current != nullptr) return current->step(gather, error);
@@ -91,8 +94,6 @@ class GatherBase::CancelWalk {
       : error_(error) {
     current = this;
   }
-  CancelWalk(const CancelWalk&) = delete;
-  CancelWalk& operator=(const CancelWalk&) = delete;
   ~CancelWalk() {
     current = nullptr;
     while (first_ != nullptr) {  // after an exception

@@ -67,7 +67,7 @@ void RaceBase::begin_next() {
   arm_next();
 }
 
-void RaceBase::add_child(AnyFuture attempt) {
+void RaceBase::add_child(const AnyFuture& attempt) {
   children_.push_back({attempt, Handle()});
   try {
     children_.back().callback = ChildCallback::add(*attempt.state(), *this);

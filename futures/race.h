@@ -48,7 +48,7 @@ class RaceBase : public ChildOwner {
   struct WakesAtTheEnd;
 
   void begin_next();
-  void add_child(AnyFuture attempt);
+  void add_child(const AnyFuture& attempt);
   void arm_next();
   void cancel_all();
   void wake_if_over() noexcept;
