@@ -157,9 +157,10 @@ def s_client(ours, port, *more):
                 process.stdin.write(line + '\n')
                 process.stdin.flush()
                 got.append(process.stdout.readline().rstrip('\n'))
-            process.stdin.close()
         except BrokenPipeError:
             pass
+        with contextlib.suppress(BrokenPipeError):  # what it did not read
+            process.stdin.close()
         errors = process.stderr.read()
         status = process.wait()
         watchdog.cancel()
