@@ -78,6 +78,26 @@ TEST(Fairness, GivesAHotDescriptorOneCallbackAPass) {
   EXPECT_EQ(echoes, std::vector<int>(30, kPasses / 2));
 }
 
+// R13: the same with more of them than one poll reports. It takes its turn.
+TEST(Fairness, DoesNotLetAHotDescriptorOvertakeManyOthers) {
+  EventLoop loop;
+  const UniqueFd firehose = make_eventfd(1);
+  int floods = 0;
+  loop.add_reader(firehose.get(), [&] { ++floods; });
+  std::vector<UniqueFd> others;
+  std::vector<int> turns(200, 0);
+  for (std::size_t i = 0; i < turns.size(); ++i) {
+    others.push_back(make_eventfd(1));
+    loop.add_reader(others.back().get(), [&turns, i] { ++turns[i]; });
+  }
+  run_passes(loop, 200);
+  EXPECT_GT(floods, 10);
+  for (const int each : turns) {
+    EXPECT_GE(each, floods - 1);
+    EXPECT_LE(each, floods + 1);
+  }
+}
+
 /// An edge-triggered reader with a budget: takes so much for each turn, and
 /// queues itself for the rest, as there is no further edge for that.
 class BudgetReader {
