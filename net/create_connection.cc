@@ -11,8 +11,8 @@
 
 #include "futures/exception_group.h"
 #include "net/getaddrinfo.h"
+#include "net/internal/socket_queries.h"
 #include "net/internal/socket_transport.h"
-#include "net/internal/stream_socket.h"
 #include "net/internal/tls_transport.h"
 #include "reactor/errors.h"
 #include "reactor/internal/loop_access.h"
@@ -214,13 +214,7 @@ void CreateConnection::begin(EventLoop& loop) {
 void CreateConnection::make(EventLoop& loop, UniqueFd socket) {
   stage_ = Stage::kMake;
   Kernel& kernel = detail::NetState::of(loop).kernel();
-  ::sockaddr_storage storage;
-  unsigned size = sizeof storage;
-  auto* native = reinterpret_cast<::sockaddr*>(&storage);
-  Address peername;
-  if (kernel.getpeername(socket.get(), native, &size) == 0) {
-    peername = Address::from_native(native, size);
-  }
+  Address peername = detail::peername_of(kernel, socket.get());
   if (peername.family() == AF_INET || peername.family() == AF_INET6) {
     const int on = 1;
     kernel.setsockopt(socket.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);

@@ -3,8 +3,6 @@
 
 #include <netdb.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <cerrno>
 #include <stdexcept>
@@ -13,6 +11,7 @@
 
 #include "net/getaddrinfo.h"
 #include "net/internal/datagram_socket.h"
+#include "net/internal/socket_queries.h"
 #include "reactor/errors.h"
 
 namespace rondo {
@@ -30,28 +29,6 @@ int option_of(Kernel& kernel, int fd, int name) {
     fail("getsockopt of fd " + std::to_string(fd));
   }
   return value;
-}
-
-/// A socket that nobody listens on any more is in the way.
-void remove_stale_socket(Kernel& kernel, const Address& address) {
-  const std::string path = address.path();
-  if (path.empty() || path.front() == '\0') return;
-  struct ::stat found;
-  if (::lstat(path.c_str(), &found) != 0 || !S_ISSOCK(found.st_mode)) return;
-  const UniqueFd probe(kernel.socket(AF_UNIX, SOCK_DGRAM, 0), kernel);
-  if (!probe) return;
-  const bool is_dead = kernel.connect(probe.get(), address.native(),
-                                      address.native_size()) != 0 &&
-                       errno == ECONNREFUSED;
-  if (is_dead) ::unlink(path.c_str());
-}
-
-Address peername_of(Kernel& kernel, int fd) {
-  ::sockaddr_storage storage;
-  unsigned size = sizeof storage;
-  auto* native = reinterpret_cast<::sockaddr*>(&storage);
-  if (kernel.getpeername(fd, native, &size) != 0) return Address();
-  return Address::from_native(native, size);
 }
 
 }  // namespace
@@ -174,7 +151,7 @@ UniqueFd CreateDatagramEndpoint::open(Kernel& kernel, const Address& local,
   if (options_.reuse_port()) set(SO_REUSEPORT, "SO_REUSEPORT");
   if (options_.allow_broadcast()) set(SO_BROADCAST, "SO_BROADCAST");
   if (local) {
-    if (family == AF_UNIX) remove_stale_socket(kernel, local);
+    detail::remove_stale_socket(kernel, local, SOCK_DGRAM);
     if (kernel.bind(socket.get(), local.native(), local.native_size()) != 0) {
       fail("bind to " + to_string(local));
     }
@@ -191,7 +168,7 @@ void CreateDatagramEndpoint::make(EventLoop& loop, UniqueFd socket,
                                   Address remote) {
   stage_ = Stage::kMake;
   Address peername =
-      peername_of(detail::NetState::of(loop).kernel(), socket.get());
+      detail::peername_of(detail::NetState::of(loop).kernel(), socket.get());
   if (!remote) remote = peername;  // a socket that was given may be connected
   made_ = Future<void>(loop);
   endpoint_.protocol = factory_();

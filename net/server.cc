@@ -4,8 +4,6 @@
 #include <netdb.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <cerrno>
 #include <system_error>
@@ -13,7 +11,7 @@
 
 #include "net/getaddrinfo.h"
 #include "net/internal/server_state.h"
-#include "net/internal/stream_socket.h"
+#include "net/internal/socket_queries.h"
 #include "net/internal/tls_context_state.h"
 #include "reactor/errors.h"
 #include "reactor/repr.h"
@@ -92,20 +90,6 @@ namespace {
                           std::string(operation) + " " + to_string(address));
 }
 
-/// A socket that nobody listens on any more is in the way.
-void remove_stale_socket(Kernel& kernel, const Address& address) {
-  const std::string path = address.path();
-  if (path.empty() || path.front() == '\0') return;
-  struct ::stat found;
-  if (::lstat(path.c_str(), &found) != 0 || !S_ISSOCK(found.st_mode)) return;
-  const UniqueFd probe(kernel.socket(AF_UNIX, SOCK_STREAM, 0), kernel);
-  if (!probe) return;
-  const bool is_dead = kernel.connect(probe.get(), address.native(),
-                                      address.native_size()) != 0 &&
-                       errno == ECONNREFUSED;
-  if (is_dead) ::unlink(path.c_str());
-}
-
 UniqueFd bound_socket(Kernel& kernel, const Address& address,
                       const ServerOptions& options) {
   UniqueFd socket(kernel.socket(address.family(), SOCK_STREAM, 0), kernel);
@@ -117,7 +101,7 @@ UniqueFd bound_socket(Kernel& kernel, const Address& address,
     }
   };
   if (address.family() == AF_UNIX) {
-    remove_stale_socket(kernel, address);
+    detail::remove_stale_socket(kernel, address, SOCK_STREAM);
   } else {
     if (options.reuse_address()) set(SOL_SOCKET, SO_REUSEADDR);
     if (options.reuse_port()) set(SOL_SOCKET, SO_REUSEPORT);

@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "net/internal/protocol_call.h"
+#include "net/internal/socket_queries.h"
 #include "net/internal/system_error.h"
 #include "reactor/errors.h"
 #include "reactor/event_loop.h"
@@ -367,12 +368,8 @@ const Address& DatagramSocket::sockname() const {
   // What is not bound yet is when it first sends.
   const bool is_known = sockname_.family() == AF_UNIX || sockname_.port() != 0;
   if (!is_known && socket_) {
-    ::sockaddr_storage storage;
-    unsigned size = sizeof storage;
-    auto* native = reinterpret_cast<::sockaddr*>(&storage);
-    if (net_.kernel().getsockname(socket_.get(), native, &size) == 0) {
-      sockname_ = Address::from_native(native, size);
-    }
+    Address name = sockname_of(net_.kernel(), socket_.get());
+    if (name) sockname_ = std::move(name);
   }
   return sockname_;
 }

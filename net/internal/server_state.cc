@@ -9,6 +9,7 @@
 #include <system_error>
 #include <utility>
 
+#include "net/internal/socket_queries.h"
 #include "reactor/errors.h"
 #include "reactor/event_loop.h"
 
@@ -56,14 +57,12 @@ std::shared_ptr<ServerState> ServerState::create(EventLoop& loop,
                                                  const ServerOptions& options) {
   auto state = std::make_shared<ServerState>(loop, std::move(factory), options);
   for (UniqueFd& socket : sockets) {
-    ::sockaddr_storage storage;
-    unsigned size = sizeof storage;
-    auto* native = reinterpret_cast<::sockaddr*>(&storage);
-    if (state->net_.kernel().getsockname(socket.get(), native, &size) != 0) {
+    errno = 0;  // of a family that Address does not know there is none
+    Address address = sockname_of(state->net_.kernel(), socket.get());
+    if (!address && errno != 0) {
       throw std::system_error(errno, std::generic_category(), "getsockname");
     }
-    state->listeners_.push_back(
-        {std::move(socket), Address::from_native(native, size)});
+    state->listeners_.push_back({std::move(socket), std::move(address)});
   }
   state->self_ = state;
   LoopState::of(loop).link(*state);

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "net/internal/protocol_call.h"
+#include "net/internal/socket_queries.h"
 #include "net/internal/system_error.h"
 #include "reactor/errors.h"
 #include "reactor/event_loop.h"
@@ -333,13 +334,8 @@ void SocketTransport::fail(const char* message, const char* operation,
 const Address& SocketTransport::sockname() const {
   static const Address kNone;
   if (sockname_ == nullptr && socket_) {
-    ::sockaddr_storage storage;
-    unsigned size = sizeof storage;
-    auto* native = reinterpret_cast<::sockaddr*>(&storage);
-    if (net_.kernel().getsockname(socket_.get(), native, &size) == 0) {
-      sockname_ =
-          std::make_unique<const Address>(Address::from_native(native, size));
-    }
+    Address name = sockname_of(net_.kernel(), socket_.get());
+    if (name) sockname_ = std::make_unique<const Address>(std::move(name));
   }
   return sockname_ != nullptr ? *sockname_ : kNone;
 }
