@@ -10,6 +10,7 @@
 
 #include "futures/errors.h"
 #include "reactor/snapshot.h"
+#include "test/net/talk_without_memory.h"
 #include "test/net/tls_raw_peer.h"
 #include "test/support/allocation.h"
 #include "test/support/scale.h"
@@ -241,43 +242,14 @@ TEST(TlsFaults, ASocketThatCannotBeWatchedEndsItsConnection) {
 
 #ifndef RONDO_TEST_OPERATOR_NEW_IS_TAKEN
 
-int talk_without_memory(FailingAllocations::Mode mode) {
-  int failures = 0;
-  for (std::uint64_t nth = 1;; ++nth) {
-    SCOPED_TRACE(nth);
-    Talk talk;
-    bool fired = false;
-    {
-      const FailingAllocations failing(nth, mode);
-      try {
-        talk.begin();
-      } catch (const std::bad_alloc&) {
-      }
-      for (int pass = 0; pass < 100; ++pass) {
-        try {
-          run_one_pass(talk.loop);
-        } catch (const std::bad_alloc&) {
-          // The loop may be run again.
-        }
-      }
-      fired = failing.fired();
-    }
-    talk.end();
-    if (!fired) {
-      talk.expect_complete();
-      return failures;
-    }
-    ++failures;
-    if (::testing::Test::HasFailure()) return failures;
-  }
-}
-
 TEST(TlsFaults, AnAllocationThatFailsEndsTheTalkOrIsNotNoticed) {
   shared_client_context();
   shared_server_context();
   ::testing::internal::CaptureStderr();
-  const int once = talk_without_memory(FailingAllocations::Mode::kOnce);
-  const int always = talk_without_memory(FailingAllocations::Mode::kFromThenOn);
+  const int once =
+      test::talk_without_memory<Talk>(FailingAllocations::Mode::kOnce);
+  const int always =
+      test::talk_without_memory<Talk>(FailingAllocations::Mode::kFromThenOn);
   ::testing::internal::GetCapturedStderr();
   EXPECT_GT(once, 30);
   EXPECT_GT(always, 30);
