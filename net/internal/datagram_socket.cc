@@ -259,7 +259,7 @@ void DatagramSocket::let_go() noexcept {
   queue_ = std::vector<Waiting>();
   first_ = 0;
   sent_ = 0;
-  bytes_ = std::string();
+  std::string().swap(bytes_);  // (to assign would keep the memory)
   const std::shared_ptr<DatagramSocket> keep = self_;
   const std::shared_ptr<DatagramProtocol> protocol = std::move(protocol_);
   // What the end of the pass has in its list lives until then.
