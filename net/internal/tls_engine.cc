@@ -217,7 +217,7 @@ void TlsEngine::feed(std::string_view input) {
 
 bool TlsEngine::keep_rest() noexcept {
   if (input_.empty()) {
-    kept_ = std::string();
+    std::string().swap(kept_);  // (to assign would keep the memory)
     return true;
   }
   if (!kept_.empty()) return true;  // what is left is a part of it

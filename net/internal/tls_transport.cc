@@ -600,7 +600,7 @@ void TlsTransport::fail(const std::exception_ptr& error) noexcept {
   state_ = State::kAborting;
   error_ = error;
   deadline_.cancel();
-  backlog_ = std::string();
+  std::string().swap(backlog_);
   log_safely([&] {
     if (!loop_.get_debug()) return;
     log().debug("{}: {}", description(), describe(error));
