@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -8,14 +9,17 @@
 
 namespace rondo {
 
-/// Is a loop's exception handler, and keeps what it is told. Outlives the
-/// loop's runs.
+/// Is a loop's exception handler, and keeps what it is told. May go before the
+/// loop does, which still has things to say when it is closed.
 class Reports {
+  std::shared_ptr<std::vector<std::string>> told_ =
+      std::make_shared<std::vector<std::string>>();
+
  public:
   explicit Reports(EventLoop& loop) {
     loop.set_exception_handler(
-        [this](EventLoop&, const ExceptionContext& context) {
-          messages.push_back(context.message);
+        [told = told_](EventLoop&, const ExceptionContext& context) {
+          told->push_back(context.message);
         });
   }
   Reports(const Reports&) = delete;
@@ -31,7 +35,7 @@ class Reports {
     return count;
   }
 
-  std::vector<std::string> messages;
+  std::vector<std::string>& messages = *told_;
 };
 
 }  // namespace rondo
