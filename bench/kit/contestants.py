@@ -31,11 +31,16 @@ class Entry:
 
 def output_of(command, timeout=120):
     """What `command` prints."""
+    what = ' '.join(command)
     try:
         return subprocess.run(command, check=True, text=True, timeout=timeout,
                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE).stdout
-    except (OSError, subprocess.SubprocessError) as error:
-        raise Failed(f'{" ".join(command)}: {error}') from error
+    except subprocess.CalledProcessError as error:
+        raise Failed(f'{what}: has ended with status {error.returncode}') from error
+    except subprocess.TimeoutExpired as error:
+        raise Failed(f'{what}: has not ended in {timeout} s') from error
+    except OSError as error:
+        raise Failed(f'{what}: {error.strerror}') from error
 
 
 def our_programs(directory):
@@ -47,29 +52,46 @@ def our_programs(directory):
     return found
 
 
-def places():
-    """Where peers are."""
-    return os.environ.get('PEERS', os.path.join(BENCH, 'peers')).split(':')
+def folders(asked=None):
+    """Where the peers are: {name: folder}. The folders of bench/peers, or those
+    that are asked for (with colons): a peer's own, or one of peers."""
+    asked = os.path.join(BENCH, 'peers') if asked is None else asked
+    found = {}
+    for place in filter(None, asked.split(':')):
+        place = os.path.abspath(place)
+        own = [place] if os.path.exists(f'{place}/build') else glob.glob(f'{place}/*/')
+        if not own:
+            raise Failed(f'PEERS: no peer in {place}: neither build nor a folder with one')
+        found.update((os.path.basename(path.rstrip('/')), path.rstrip('/')) for path in own)
+    return dict(sorted(found.items()))
 
 
-def build_peers(directory, say):
-    """Builds each peer: ({name: path}, {name of one that is absent: why}).
-
-    The peers are the folders of bench/peers, or of PEERS= (with colons)."""
+def build_peers(places, directory, say):
+    """Builds the peers in `places`: ({name: path}, {name of one that is absent:
+    why})."""
     present, absent = {}, {}
-    for script in sorted(path for place in places() for path in glob.glob(f'{place}/*/build')):
-        name = os.path.basename(os.path.dirname(script))
+    for name, folder in places.items():
+        script = os.path.join(folder, 'build')
+        path = os.path.join(directory, 'bench', 'peers', name)
+        if not os.path.exists(script):
+            absent[name] = f'{folder} has no script `build`'
+            continue
         say(f'building {name}')
-        built = subprocess.run([script, os.path.abspath(directory)], text=True,
-                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                               stderr=subprocess.PIPE, check=False)
+        try:
+            built = subprocess.run([script, os.path.abspath(directory)], text=True,
+                                   stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                   stderr=subprocess.PIPE, check=False)
+        except OSError as error:
+            raise Failed(f'{script} cannot be run: {error.strerror}') from error
         lines = built.stderr.strip().splitlines() or ['it does not say why']
-        if built.returncode == 0:
-            present[name] = os.path.join(directory, 'bench', 'peers', name)
-        elif built.returncode == ABSENT:
+        if built.returncode == ABSENT:
             absent[name] = lines[-1].removeprefix(f'{name}: ')
-        else:
+        elif built.returncode != 0:
             raise Failed(f'{script} is broken:\n  ' + '\n  '.join(lines[-20:]))
+        elif not os.path.exists(path):
+            raise Failed(f'{script} has not made {path}')
+        else:
+            present[name] = path
     return present, absent
 
 
@@ -84,18 +106,41 @@ def clock_of(case, clock, operations):
     return clock
 
 
+# What a worker may be timed by, and by what else where ours is timed so: a
+# clock that sees less would flatter.
+CLOCKS = {'thread': ('process',), 'process': (), 'wall': ()}
+
+
 def cases_of(program, is_peer):
     """(case, Entry) of what `program --list` says."""
     for line in output_of([program, '--list']).splitlines():
         words = line.split()
-        if len(words) < 4:
-            raise Failed(f'{program} --list says {line!r}')
+        if len(words) < 4 or not words[2].isdecimal() or words[3] not in (
+                *CLOCKS, 'server', 'memory'):
+            raise Failed(f'{program} --list says {line!r} instead of '
+                         '"CASE CONTESTANT OPERATIONS CLOCK"')
         case, name, operations, clock = words[:4]
         if is_peer:
             yield case, Entry(program, name, clock_of(case, clock, int(operations)))
         else:
             role, target = (words + ['ours', '-'])[4:6] if len(words) >= 6 else ('ours', '-')
             yield case, Entry(program, name, clock, role, target)
+
+
+def check_peers(case, entries):
+    """Fails if what a peer lists cannot stand beside the others in `case`."""
+    ours = [one.clock for one in entries if one.role != 'peer'][:1]
+    known = {}
+    for one in entries:
+        other = known.setdefault(one.name, one)
+        if one.role != 'peer':
+            continue
+        if other is not one:
+            raise Failed(f'{case}: {other.program} and {one.program} '
+                         f'both have a contestant {one.name!r}')
+        if ours and one.clock not in (ours[0], *CLOCKS.get(ours[0], ())):
+            raise Failed(f"{case}: {one.program} times {one.name} by the clock "
+                         f"{one.clock!r}, ours is {ours[0]!r}")
 
 
 def derived(cases):
@@ -117,20 +162,21 @@ INCLUDES = [('std', 'floor', '#include <sys/epoll.h>\n#include <functional>\n'
             ('streams', 'ours', '#include "futures/coro/coro.h"\n#include "net/streams.h"\n')]
 
 
-def includes(present):
+def includes(present, places):
     """The entries of compile/include: a peer has its lines in a file beside its
     build, with the flags for them in the first, as a comment."""
     for name, role, text in INCLUDES:
         yield Entry(text, name, 'compile', role)
-    for path in sorted(path for place in places() for path in glob.glob(f'{place}/*/includes')):
-        name = os.path.basename(os.path.dirname(path))
-        if name in present:
+    for name, folder in places.items():
+        path = os.path.join(folder, 'includes')
+        if name in present and os.path.exists(path):
             with open(path, encoding='utf-8') as file:
                 yield Entry(file.read(), name, 'compile')
 
 
-def all_cases(programs, peers, pattern, two_cpus):
-    """`peers`: {name: path}. {case: [Entry...]}: floors first, then ours, then the peers."""
+def all_cases(programs, peers, places, pattern, two_cpus):
+    """`peers`: {name: path}, of `places`: {name: folder}. {case: [Entry...]}:
+    floors first, then ours, then the peers."""
     cases = {}
     for is_peer, paths in ((False, programs), (True, peers.values())):
         for path in paths:
@@ -138,8 +184,11 @@ def all_cases(programs, peers, pattern, two_cpus):
                 cases.setdefault(case, []).append(entry)
     if two_cpus:
         derived(cases)
-    cases['compile/include'] = list(includes(peers))
+    cases['compile/include'] = list(includes(peers, places))
     order = {'floor': 0, 'ours': 1, 'peer': 2}
     for entries in cases.values():
         entries.sort(key=lambda entry: order[entry.role])
-    return {case: entries for case, entries in cases.items() if pattern in case}
+    cases = {case: entries for case, entries in cases.items() if pattern in case}
+    for case, entries in cases.items():
+        check_peers(case, entries)
+    return cases

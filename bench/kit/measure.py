@@ -9,7 +9,7 @@ import subprocess
 import time
 
 from kit import Failed, stats
-from kit.contestants import BENCH
+from kit.contestants import BENCH, output_of
 from kit.processes import Load, Process, Server, Worker
 
 TOTAL_S = 400  # a whole run, after the peers were built
@@ -148,8 +148,7 @@ class Pair:
         kind, options, where = load_options(case)
         other = cpus[1] if where else cpus[0]
         self.server = stack.enter_context(Server(entry, kind, cpus[0]))
-        port = self.server.wait_listening()
-        self.load = stack.enter_context(Load(load, port, other, options, entry))
+        self.load = stack.enter_context(Load(load, self.server, other, options, entry))
 
     def ask(self, order):
         """What bench/load says, with the server's time a message."""
@@ -212,12 +211,11 @@ def idle(case, entries, plan, cpus, load):
         for mine, entry in zip(samples, everyone):
             with contextlib.ExitStack() as stack:
                 server = stack.enter_context(Server(entry, 'echo', cpus[0]))
-                port = server.wait_listening()
-                with Load(load, port, cpus[0], ['--connections', '100'], entry) as warm:
+                with Load(load, server, cpus[0], ['--connections', '100'], entry) as warm:
                     warm.wait_begin()
                     before = server.resident()
                     asks = stack.enter_context(Load(
-                        load, port, cpus[0],
+                        load, server, cpus[0],
                         ['--mode', 'idle', '--connections', str(count)], entry))
                     asks.wait_begin()
                     mine.append(max(1, (server.resident() - before) / count))
@@ -243,18 +241,30 @@ def memory(case, entries, plan, cpu):
 
 # ---- The compiler ----------------------------------------------------------
 
+def flags_of(entry):
+    """The compiler's flags for these lines: in the first, as `// -DX` or as
+    `// pkg-config NAME`."""
+    words = entry.program.split('\n', 1)[0].split()
+    if words[:2] == ['//', 'pkg-config']:
+        try:
+            return output_of(['pkg-config', '--cflags', *words[2:]]).split()
+        except Failed as failure:
+            raise Failed(f'{entry.name}: includes: {failure}', entry) from failure
+    return words[1:] if words[:1] == ['//'] and ''.join(words[1:]).startswith('-') else []
+
+
 def compiled(entry, compiler):
     """Nanoseconds of processor time that the compiler takes for a file with
-    nothing but these lines. `// -DX` in the first are flags."""
-    first = entry.program.split('\n', 1)[0]
-    flags = first[3:].split() if first.startswith('// -') else []
+    nothing but these lines."""
+    flags = flags_of(entry)
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     done = subprocess.run([*compiler, *flags, '-fsyntax-only', '-x', 'c++', '-'], text=True,
                           input=entry.program, stdout=subprocess.DEVNULL,
                           stderr=subprocess.PIPE, check=False)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     if done.returncode != 0:
-        raise Failed(f'{entry.name}: {done.stderr[:500]}', entry)
+        raise Failed(f'{entry.name}: what it includes does not compile: '
+                     f'{done.stderr[:500].strip()}', entry)
     return 1e9 * (after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
 
 

@@ -42,13 +42,17 @@ class Process:
             raise Failed(f'{command[0]}: {error}', entry) from error
         self.buffer = b''
 
+    def said(self):
+        """The last that it complained of."""
+        self.errors.seek(0)
+        return self.errors.read().strip().splitlines()[-5:]
+
     def fail(self, what):
         """Raises, with the last it said."""
         time.sleep(0.05)
-        self.errors.seek(0)
-        said = self.errors.read().strip().splitlines()[-5:]
         who = f'{self.entry.name}: ' if self.entry else ''
-        raise Failed('\n  '.join([f'{who}{" ".join(self.command)}: {what}', *said]), self.entry)
+        raise Failed('\n  '.join([f'{who}{" ".join(self.command)}: {what}', *self.said()]),
+                     self.entry)
 
     def tell(self, line):
         try:
@@ -131,13 +135,17 @@ class Server(Process):
 
     def __init__(self, entry, kind, cpu, tracer=()):
         super().__init__([*tracer, entry.program, '--server', kind, entry.name], cpu, entry)
+        self.port = None
 
     def wait_listening(self):
-        said = self.read()
-        match = re.fullmatch(r'listening (\d+)', said)
-        if match is None:
-            self.fail(f'said {said!r} instead of "listening PORT"')
-        return int(match[1])
+        """The port; the first time it is waited for."""
+        if self.port is None:
+            said = self.read()
+            match = re.fullmatch(r'listening (\d+)', said)
+            if match is None:
+                self.fail(f'said {said!r} instead of "listening PORT"')
+            self.port = int(match[1])
+        return self.port
 
     def cpu_ns(self):
         """Processor time of all its threads, to the nanosecond."""
@@ -164,10 +172,19 @@ class Server(Process):
 
 
 class Load(Process):
-    """bench/load/, asking the server on `port`."""
+    """bench/load/, asking `server`."""
 
-    def __init__(self, program, port, cpu, options, entry):
+    def __init__(self, program, server, cpu, options, entry):
+        port = server.wait_listening()
         super().__init__([program, '--port', str(port), *options], cpu, entry)
+        self.server = server
+
+    def said(self):
+        """And what the server did: its fault it may be."""
+        status = self.server.process.poll()
+        state = 'still running' if status is None else f'ended with status {status}'
+        return [*super().said(), f'the server, {" ".join(self.server.command)}: {state}',
+                *self.server.said()]
 
     def wait_begin(self):
         said = self.read()

@@ -48,8 +48,8 @@ def server_calls(entry, case, samples, cpus, load):
         with contextlib.ExitStack() as stack:
             server = stack.enter_context(Server(
                 entry, kind, cpus[0], ['strace', '-c', '-f', '-o', table.name]))
-            asks = stack.enter_context(Load(load, server.wait_listening(),
-                                            cpus[1 if where else 0], options, entry))
+            asks = stack.enter_context(Load(load, server, cpus[1 if where else 0], options,
+                                            entry))
             asks.wait_begin()
             for _ in range(samples):
                 asks.ask(f'messages {MESSAGES}')

@@ -164,6 +164,21 @@ class Echo {
     }
   }
 
+  /// Says how many, and of the first connection how much.
+  [[noreturn]] void fail_unanswered() const {
+    std::string message =
+        std::to_string(outstanding_) + " messages were not answered";
+    for (std::size_t index = 0; index < connections_.size(); ++index) {
+      const Connection& one = connections_[index];
+      if (one.received == one.queued) continue;
+      message += "; connection " + std::to_string(index) + ": " +
+                 std::to_string(one.received) + " of " +
+                 std::to_string(one.queued) + " bytes came back";
+      break;
+    }
+    fail(message);
+  }
+
   /// Waits so long for events (-1: until there is one), and handles them.
   void turn(std::int64_t wait_ns) {
     epoll_event events[256];
@@ -173,7 +188,7 @@ class Echo {
                                    wait_ns < 0 ? &patience : &limit, nullptr);
     if (count < 0) fail_errno("epoll_pwait2");
     if (count == 0 && wait_ns < 0) {
-      fail(std::to_string(outstanding_) + " messages were not answered");
+      fail_unanswered();
     }
     for (int n = 0; n < count; ++n) {
       const std::size_t index = events[n].data.u64;
@@ -223,8 +238,7 @@ class Echo {
     while (outstanding_ > 0) {
       turn(-1);
       if (now_ns() > limit) {
-        fail(std::to_string(outstanding_) + " messages were not answered in " +
-             std::to_string(2 * kPatience / kSecond) + " s");
+        fail_unanswered();
       }
     }
   }

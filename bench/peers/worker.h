@@ -8,6 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstddef>
 #include <cstdint>
@@ -144,9 +145,11 @@ class Program {
     cases_.push_back({std::move(name), std::move(contestant), operations, clock,
                       std::move(body)});
   }
-  void add_server(std::string kind, std::string contestant, Serve serve) {
-    servers_.push_back(
-        {std::move(kind), std::move(contestant), std::move(serve)});
+  /// Adds a server, for all cases of that kind but those named in `without`.
+  void add_server(std::string kind, std::string contestant, Serve serve,
+                  std::vector<std::string> without = {}) {
+    servers_.push_back({std::move(kind), std::move(contestant),
+                        std::move(serve), std::move(without)});
   }
   void add_memory(std::string name, std::string contestant, Hold hold) {
     memories_.push_back(
@@ -193,6 +196,7 @@ class Program {
     std::string kind;
     std::string contestant;
     Serve serve;
+    std::vector<std::string> without;
   };
   struct Memory {
     std::string name;
@@ -257,6 +261,9 @@ class Program {
     for (const Server& one : servers_) {
       for (const Load& load : kLoads) {
         if (load.kind != one.kind) continue;
+        if (std::count(one.without.begin(), one.without.end(), load.name) > 0) {
+          continue;
+        }
         std::printf("%s %s %u server\n", load.name, one.contestant.c_str(),
                     load.operations);
       }

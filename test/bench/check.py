@@ -17,6 +17,7 @@ import xml.etree.ElementTree as ElementTree
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 import checking  # first: it keeps __pycache__ out of the tree
+import refusals
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 sys.path.insert(0, os.path.join(ROOT, 'bench'))
@@ -24,7 +25,7 @@ from kit import Failed, compare, measure, page, processes, scenarios, stats, tab
 from kit.contestants import Entry, clock_of, our_programs
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-CASES = []
+CASES = list(refusals.CASES)
 
 
 def case(function):
@@ -119,8 +120,7 @@ def asked(build, kind, connections, messages, options=()):
     with tempfile.TemporaryDirectory() as folder:
         entry = Entry(contestant(folder, kind), kind, 'server')
         with processes.Server(entry, 'echo', None) as server:
-            port = server.wait_listening()
-            with processes.Load(load_program(build), port, None, [
+            with processes.Load(load_program(build), server, None, [
                     '--connections', str(connections), *options], entry) as load:
                 load.wait_begin()
                 report = load.ask(f'messages {messages}')
@@ -169,7 +169,8 @@ def a_server_that_echoes_short_is_caught(build):
     # Pipelined, what is missing shows at once. Alone, it is waited for.
     expect_caught(build, 'short', 'is not what was sent', options=['--depth', '4'],
                   messages=400)
-    expect_caught(build, 'short', 'were not answered')
+    expect_caught(build, 'short', 'connection 0: 383 of 384 bytes came back')
+    expect_caught(build, 'short', '--server echo short: still running')
 
 
 @case
