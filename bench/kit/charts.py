@@ -29,7 +29,7 @@ def style(scope=':root'):
     return (f'{scope}{{{block(0)}}}'
             f'@media (prefers-color-scheme:dark){{{scope}{{{block(1)}}}}}'
             'svg text{font:11px system-ui,sans-serif;fill:var(--ink)}'
-            'svg .soft{fill:var(--soft)}svg .end{text-anchor:end}svg .mid{text-anchor:middle}'
+            'svg .soft{fill:var(--soft)}svg .end{text-anchor:end}svg .start{text-anchor:start}svg .mid{text-anchor:middle}'
             'svg .over{paint-order:stroke;stroke:var(--card);stroke-width:3px}'
             'svg .head{font-weight:600;font-size:12.5px}')
 
@@ -54,6 +54,21 @@ def fill_of(one):
     if one['role'] == 'ours':
         return 'ours' if one['name'] == 'ours' else 'streams'
     return 'floor' if one['role'] == 'floor' else 'peer'
+
+
+# What the colours of bars mean.
+KEY = [('ours', 'ours'), ('streams', 'ours, by streams'), ('floor', 'the floor'),
+       ('peer', 'peers')]
+
+
+def key(x, y):
+    """SVG elements that say what the colours of bars mean, from (x, y) on."""
+    out = []
+    for colour, text in KEY:
+        out.append(f'<rect x="{x}" y="{y - 9}" width="10" height="10" rx="2" '
+                   f'fill="var(--{colour})"/><text x="{x + 14}" y="{y}">{text}</text>')
+        x += 30 + 6 * len(text)
+    return ''.join(out)
 
 
 def shown(row):
@@ -114,9 +129,9 @@ def spread(labels, low, high, apart=12):
 
 
 def lines(series, x_of, ticks_x, unit, width=420, height=250, title_x=''):
-    """(SVG elements, height) of lines: series is {name: (colour, [[x, y]...])};
-    y is logarithmic."""
-    left, right, top, bottom = 46, 126, 8, 34
+    """(SVG elements, height) of lines: series is {name: ((colour, dashes),
+    [[x, y]...])}; y is logarithmic."""
+    left, right, top, bottom = 46, 136, 8, 34
     points = [point for _, data in series.values() for point in data]
     if not points:
         return '', 0
@@ -145,24 +160,32 @@ def lines(series, x_of, ticks_x, unit, width=420, height=250, title_x=''):
                        f'{short(y, unit)}</text>')
     for x, text in ticks_x:
         if x_low <= x_of(x) <= x_high:
+            # The outer ones stay clear of the figures and the names beside them.
+            at = {x_low: 'start', x_high: 'end'}.get(x_of(x), 'mid')
             out.append(f'<line x1="{px(x):.1f}" x2="{px(x):.1f}" y1="{top}" '
                        f'y2="{height - bottom}" stroke="var(--rule)"/>'
-                       f'<text x="{px(x):.1f}" y="{height - bottom + 14}" class="mid soft">'
+                       f'<text x="{px(x):.1f}" y="{height - bottom + 14}" class="{at} soft">'
                        f'{escape(text)}</text>')
     out.append(f'<text x="{(left + width - right) / 2:.0f}" y="{height - 4}" '
                f'class="mid soft">{escape(title_x)}</text>')
     labels = []
-    on_top = sorted(series.items(), key=lambda item: item[1][0] in ('ours', 'streams'))
-    for name, (colour, data) in on_top:
+    on_top = sorted(series.items(), key=lambda item: item[1][0][0] in ('ours', 'streams'))
+    for name, ((colour, dashes), data) in on_top:
         path = ' '.join(f'{px(x):.1f},{py(y):.1f}' for x, y in data)
         thick = 2.6 if colour in ('ours', 'streams') else 1.5
         out.append(f'<g data-name="{escape(name)}"><title>{escape(name)}</title>'
                    f'<polyline points="{path}" fill="none" stroke="var(--{colour})" '
-                   f'stroke-width="{thick}" stroke-linejoin="round"/></g>')
-        labels.append([py(data[-1][1]) + 4, name, colour, px(data[-1][0])])
-    for y, name, colour, x in spread(labels, top + 8, height - bottom + 4):
-        out.append(f'<g data-name="{escape(name)}"><text x="{x + 6:.1f}" y="{y:.1f}" '
-                   f'style="fill:var(--{colour})">{escape(name)}</text></g>')
+                   f'stroke-dasharray="{dashes}" stroke-width="{thick}" '
+                   'stroke-linejoin="round"/></g>')
+        x, y = px(data[-1][0]), py(data[-1][1])
+        labels.append([y + 4, name, colour, f'M{x:.1f} {y:.1f}'])
+    # All names stand in the margin, dots lead there from the curves' ends.
+    margin = width - right
+    for y, name, colour, start in spread(labels, top + 8, height - bottom + 4):
+        out.append(f'<g data-name="{escape(name)}"><path d="{start}L{margin + 14} {y - 4:.1f}" '
+                   f'fill="none" stroke="var(--{colour})" stroke-dasharray="1 2"/>'
+                   f'<text x="{margin + 17}" y="{y:.1f}" style="fill:var(--{colour})">'
+                   f'{escape(name)}</text></g>')
     return '\n'.join(out), height
 
 

@@ -10,9 +10,9 @@ from kit import charts, scenarios, table
 STYLE = '''
 body{margin:0;background:var(--paper);color:var(--ink);font:16px/1.5 system-ui,sans-serif}
 main{max-width:1320px;margin:auto;padding:16px}
-h1{font-size:1.7rem;line-height:1.2;margin:.4em 0}h2{margin:1.6em 0 .2em}h3{margin:0;font-size:1rem}
+h1{font-size:1.7rem;line-height:1.2;margin:.4em 0}h2{margin:1.6em 0 .2em}h3{margin:0;font-size:1rem;overflow-wrap:anywhere}
 p{margin:.3em 0 .8em;max-width:46em}.soft{color:var(--soft)}small{color:var(--soft)}
-a{color:var(--ours)}nav{display:flex;flex-wrap:wrap;gap:6px;margin:12px 0}
+a{color:var(--ours)}nav{display:flex;flex-wrap:wrap;align-items:center;gap:6px;margin:12px 0}
 nav a,nav button{padding:3px 11px;border:1px solid var(--rule);border-radius:16px;
 text-decoration:none;color:var(--ink);background:var(--card);font:inherit;font-size:.9rem;cursor:pointer}
 nav button[aria-pressed=true]{border-color:var(--ours);color:var(--ours);font-weight:600}
@@ -23,7 +23,10 @@ dl{display:grid;grid-template-columns:max-content 1fr;gap:2px 14px;font-size:.9r
 dt{color:var(--soft)}dd{margin:0;overflow-wrap:anywhere}
 .wide{overflow-x:auto}table{border-collapse:collapse;font-size:.88rem}
 th,td{padding:3px 9px;border-bottom:1px solid var(--rule);text-align:right;white-space:nowrap}
-th:first-child,td:first-child{text-align:left}.good{color:var(--good)}.bad{color:var(--bad)}
+th:first-child{text-align:left}tbody th{font-weight:400;position:sticky;left:0;background:var(--paper)}
+.case th{font-weight:600;padding-top:14px}.good{color:var(--good)}.bad{color:var(--bad)}
+.key{white-space:nowrap;margin-right:1em}
+.key i{display:inline-block;width:.8em;height:.8em;border-radius:2px;margin-right:.4em}
 .picked svg [data-name]{opacity:.22}.picked svg [data-name].on{opacity:1}
 '''
 
@@ -45,6 +48,9 @@ document.querySelectorAll("nav button").forEach(function (button) {
 '''
 
 
+NOISE_MAX = 0.25  # more, and a chart says nothing
+
+
 def everyone(results):
     """The names of all contestants: ours, floors, peers."""
     names = {}
@@ -56,14 +62,21 @@ def everyone(results):
 
 
 def colours(results):
-    """{contestant: its colour in charts with lines}."""
+    """{contestant: (its colour in charts with lines, its dashes)}."""
+    curved = {'raw'}
+    for row in results['rows']:
+        if row['case'].startswith(('echo/', 'timers/')):
+            curved.update(one['name'] for one in row['contestants'] if one['role'] == 'peer')
     found, free = {}, 0
     for name in everyone(results):
-        if name in ('ours', 'streams', 'raw'):
-            found[name] = 'floor' if name == 'raw' else name
-        else:
-            found[name] = f'line{free % len(charts.LINES)}'
+        if name in ('ours', 'streams'):
+            found[name] = (name, 'none')
+        elif name in curved - {'raw'}:
+            again, colour = divmod(free, len(charts.LINES))
+            found[name] = (f'line{colour}', '5 2' if again else 'none')
             free += 1
+        else:
+            found[name] = ('floor', 'none')
     return found
 
 
@@ -78,8 +91,12 @@ def bar_figure(row):
     said = '; '.join(f"{one['name']} {charts.short(one['median'], row['unit'])}"
                      for one in charts.shown(row))
     text = f"{scenarios.meaning(row['case'])}; {row['what']}".lstrip('; ')
-    text += '' if row['floor'] else '; multiples of ours, the floor keeps nothing'
-    text += f". Differences below {100 * row['noise']:.1f} % are noise."
+    if not row['floor']:
+        kept = any(one['role'] == 'floor' for one in row['contestants'])
+        text += '; multiples of ours, the floor ' + ('keeps nothing' if kept else 'is missing')
+    noise = f"{100 * row['noise']:.1f} %"
+    text += (f'. Differences below {noise} are noise.' if row['noise'] < NOISE_MAX else
+             f'. Not to be read: the same program twice differed by {noise}.')
     return figure(row['case'], text, charts.bars(row), 360, said)
 
 
@@ -129,9 +146,12 @@ def scale_figures(results, paint):
 
 def data_table(results):
     """All figures, for those who read and those who cannot see charts."""
-    out = ['<div class="wide"><table><thead><tr><th>row</th><th>contestant</th><th>median</th>'
-           '<th>times the floor</th><th>quartiles</th><th>ours is</th></tr></thead><tbody>']
+    out = ['<div class="wide"><table><thead><tr><th scope="col">contestant</th>'
+           '<th scope="col">median</th><th scope="col">× floor</th>'
+           '<th scope="col">quartiles</th><th scope="col">ours is</th></tr></thead>']
     for row in results['rows']:
+        out.append(f'<tbody><tr class="case"><th scope="rowgroup" colspan="5">'
+                   f'{escape(row["case"])}</th></tr>')
         for one in table.sorted_contestants(row):
             if one['role'] == 'again':
                 continue
@@ -143,12 +163,14 @@ def data_table(results):
             elif 'met' in one:
                 verdict = one['target'] + (' met' if one['met'] else ' missed')
                 mood = 'good' if one['met'] else 'bad'
-            cells = [row['case'], one['name'], charts.short(one['median'], row['unit']),
+            cells = [charts.short(one['median'], row['unit']),
                      f"{ratio['median']:.3f}" if ratio else '',
-                     f"{ratio['low']:.3f}-{ratio['high']:.3f}" if ratio else '']
-            out.append('<tr>' + ''.join(f'<td>{escape(cell)}</td>' for cell in cells)
+                     f"{ratio['low']:.3f}\u2013{ratio['high']:.3f}" if ratio else '']
+            out.append(f'<tr><th scope="row">{escape(one["name"])}</th>'
+                       + ''.join(f'<td>{escape(cell)}</td>' for cell in cells)
                        + f'<td class="{mood}">{escape(verdict)}</td></tr>')
-    return '\n'.join(out + ['</tbody></table></div>'])
+        out.append('</tbody>')
+    return '\n'.join(out + ['</table></div>'])
 
 
 def facts(results):
@@ -194,6 +216,8 @@ def html(results):
     links.append('<a href="#figures">All figures</a>')
     buttons = ''.join(f'<button type="button" aria-pressed="false">{escape(name)}</button>'
                       for name in everyone(results))
+    key = ''.join(f'<span class="key"><i style="background:var(--{colour})"></i>'
+                  f'{escape(text)}</span> ' for colour, text in charts.KEY)
     quick = '<p class="bad">QUICK: a little of the work. The figures mean nothing.</p>'
     return f'''<!DOCTYPE html>
 <html xmlns="http://www.w3.org/1999/xhtml" lang="en"><head><meta charset="utf-8"/>
@@ -205,9 +229,10 @@ def html(results):
 <p>Each bar is a cost, as a multiple of the floor: a loop written by hand in C for that one
 job (the dashed line). Shorter is better. All contestants of a chart ran by turns on the same
 processor, so read the multiples; the times beside them belong to this machine.</p>
+<p>{key}A bar with a gash is longer than there is room.</p>
 {quick if results['quick'] else ''}
 <nav aria-label="scenarios">{''.join(links)}</nav>
-<nav aria-label="mark a contestant">{buttons}</nav>
+<nav aria-label="mark a contestant"><span class="soft">Mark in all charts:</span>{buttons}</nav>
 {''.join(groups)}
 <h2 id="figures">All figures</h2>
 <details><summary>The table</summary>{data_table(results)}</details>
@@ -247,7 +272,8 @@ def picture(results):
             f"{results['machine']['processor']}, {results['machine']['kernel']}")
     head = '<text x="16" y="22" class="head">Cost beside raw epoll and the peers</text>'
     inner = [f'<style>{charts.style("svg")}</style>',
-             f'<rect width="{width}" height="{y + 22}" fill="var(--paper)"/>', head, *inner,
+             f'<rect width="{width}" height="{y + 22}" fill="var(--paper)"/>', head,
+             charts.key(wide + 2 * gap, 22), *inner,
              f'<text x="16" y="{y + 8}" class="soft">{escape(foot)}</text>']
     said = '; '.join(f"{row['case']}: " + ', '.join(
         f"{one['name']} {one['ratio']['median']:.2f}" for one in charts.shown(row)

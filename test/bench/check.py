@@ -21,7 +21,7 @@ import refusals
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 sys.path.insert(0, os.path.join(ROOT, 'bench'))
-from kit import Failed, compare, measure, page, processes, scenarios, stats, table
+from kit import Failed, charts, compare, measure, page, processes, scenarios, stats, table
 from kit.contestants import Entry, clock_of, our_programs
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -263,6 +263,8 @@ def check_page(results):
     said = ''.join(tree.itertext())
     for row in results['rows']:
         assert row['case'] in said, row['case']
+    for _, text in charts.KEY:
+        assert text in said and text in ''.join(picture.itertext()), text
     names = [node.get('id') for node in tree.iter() if node.get('id')]
     expect(len(names), len(set(names)))
     for node in tree.iter('{http://www.w3.org/2000/svg}svg'):
@@ -276,6 +278,31 @@ def the_page_is_well_formed_and_needs_no_network(_):
     check_page(results_of(10.2))
     assert 'prefers-color-scheme:dark' in page.html(results_of(10.2))
     assert 'width=device-width' in page.html(results_of(10.2))
+
+
+@case
+def the_page_says_what_a_chart_cannot(_):
+    results = results_of(10.2)
+    row = results['rows'][0]
+    for noise, words in ((0.011, 'Differences below 1.1 % are noise.'),
+                         (0.9, 'Not to be read: the same program twice differed by 90.0 %.')):
+        row['noise'] = noise
+        assert words in page.html(results), words
+    row['floor'] = None
+    assert 'the floor keeps nothing' in page.html(results)
+    row['contestants'] = [one for one in row['contestants'] if one['role'] != 'floor']
+    assert 'the floor is missing' in page.html(results)
+
+
+@case
+def curves_of_one_colour_differ_in_their_dashes(_):
+    results = results_of(10.2)
+    row = results['rows'][-1]
+    row['contestants'] += [dict(row['contestants'][-1], name=f'peer{n}') for n in range(16)]
+    painted = page.colours(results)
+    curved = [painted[one['name']] for one in row['contestants'] if one['role'] == 'peer']
+    expect(len(set(curved)), len(curved))
+    check_page(results)
 
 
 @case
