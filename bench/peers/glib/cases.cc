@@ -4,6 +4,8 @@
 // it is to run, here at the priority of the rest: idle sources else wait until
 // nothing else is ready. Its timers and descriptors are sources in lists,
 // looked through at each turn, and it waits with poll(2).
+// While a source is called it is out of that list; to take it out and to put it
+// back are a write to an eventfd each.
 
 #include <glib-unix.h>
 #include <glib.h>
