@@ -3,10 +3,8 @@
 
 #include <sys/socket.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <new>
-#include <source_location>
 #include <stdexcept>
 #include <system_error>
 #include <utility>
@@ -14,9 +12,7 @@
 #include "net/internal/protocol_call.h"
 #include "net/internal/socket_queries.h"
 #include "net/internal/system_error.h"
-#include "reactor/errors.h"
 #include "reactor/event_loop.h"
-#include "reactor/internal/log.h"
 
 // A datagram's way: the kernel, recvmmsg() into the memory that all endpoints
 // of the loop share, datagram_received(); and back: sendto(), the queue,
@@ -44,16 +40,13 @@ std::shared_ptr<DatagramSocket> DatagramSocket::create(
   auto transport = std::make_shared<DatagramSocket>(
       loop, std::move(socket), std::move(remote), std::move(peername));
   transport->set_protocol(std::move(protocol));
-  DatagramSocket& t = *transport;
-  loop.call_soon([&t, done = std::move(made)]() mutable { t.begin(done); });
-  t.self_ = transport;
-  LoopState::of(loop).link(t);
+  transport->begin_soon(transport, std::move(made));
   return transport;
 }
 
 DatagramSocket::DatagramSocket(EventLoop& loop, UniqueFd socket, Address remote,
                                Address peername)
-    : loop_(loop),
+    : TransportLife(loop),
       net_(NetState::of(loop)),
       socket_(std::move(socket)),
       claim_(net_.fd_uses(), socket_.get(), FdUse::kTransport),
@@ -64,42 +57,25 @@ DatagramSocket::DatagramSocket(EventLoop& loop, UniqueFd socket, Address remote,
 DatagramSocket::~DatagramSocket() = default;
 
 void DatagramSocket::set_protocol(std::shared_ptr<DatagramProtocol> protocol) {
-  if (is_over_) return;
+  if (is_over()) return;
   if (protocol == nullptr) {
     throw std::invalid_argument("set_protocol: no protocol");
   }
   std::swap(protocol_, protocol);  // the old one may be what calls this
 }
 
-void DatagramSocket::begin(Future<void>& made) {
-  // asyncio goes on with one that has failed. It may be half made, though.
+void DatagramSocket::tell_made() {
   const std::shared_ptr<DatagramProtocol> keep = protocol_;
-  try {
-    guarded([this] { protocol_->connection_made(*this); },
-            [this](const std::exception_ptr& error) {
-              fail("Fatal error: protocol.connection_made() call failed.",
-                   error);
-            });
-  } catch (...) {
-    go_on(made);
-    throw;  // SystemExit and its like: the loop may run again
-  }
-  go_on(made);
-}
-
-void DatagramSocket::go_on(Future<void>& made) {
-  if (!is_closing_) start_reading();
-  if (!made || made.done()) return;
-  if (error_ != nullptr) {
-    made.set_exception(error_);
-  } else {
-    made.set_result();
-  }
+  guarded([this] { protocol_->connection_made(*this); },
+          [this](const std::exception_ptr& error) {
+            fail("Fatal error: protocol.connection_made() call failed.", error);
+          });
 }
 
 // -- receiving ---------------------------------------------------------------
 
-void DatagramSocket::start_reading() {
+void DatagramSocket::start() {
+  if (!is_open()) return;
   try {
     loop_.add_reader(socket_.get(), [this] { on_readable(); });
     reads_ = true;
@@ -113,7 +89,7 @@ void DatagramSocket::stop_reading() noexcept {
 }
 
 void DatagramSocket::on_readable() {
-  if (lost_ != 0) return;
+  if (is_ending()) return;
   in_read_ = true;
   try {
     deliver_kept();
@@ -129,7 +105,7 @@ void DatagramSocket::on_readable() {
 }
 
 void DatagramSocket::receive() {
-  if (is_closing_) return;
+  if (!is_open()) return;
   DatagramBatch& batch = net_.datagrams();
   const int count = batch.receive(net_.kernel(), socket_.get(), bytes_max_);
   if (count < 0) {
@@ -139,7 +115,7 @@ void DatagramSocket::receive() {
     }
     return note_error(errno);
   }
-  for (int i = 0; i < count && !is_closing_; ++i) {
+  for (int i = 0; i < count && is_open(); ++i) {
     try {
       if (batch.is_truncated(i)) {
         note_error(EMSGSIZE);
@@ -175,7 +151,7 @@ void DatagramSocket::keep(const DatagramBatch& batch, int from,
 }
 
 void DatagramSocket::deliver_kept() {
-  while (!kept_.empty() && !is_closing_) {
+  while (!kept_.empty() && is_open()) {
     const Kept next = std::move(kept_.front());
     kept_.pop_front();
     try {
@@ -190,7 +166,7 @@ void DatagramSocket::deliver_kept() {
 void DatagramSocket::deliver_kept_soon() noexcept {
   if (kept_.empty()) return;
   try {
-    loop_.call_soon([self = self_] { self->deliver_kept(); });
+    loop_.call_soon([this, self = shared_from_this()] { deliver_kept(); });
   } catch (...) {  // NOLINT(bugprone-empty-catch)
     // Then before the next that comes.
   }
@@ -199,60 +175,29 @@ void DatagramSocket::deliver_kept_soon() noexcept {
 // -- its end -----------------------------------------------------------------
 
 void DatagramSocket::close() {
-  if (is_closing_) return;
+  if (!is_open()) return;
   if (!is_blocked()) flush();
-  if (is_closing_) return;  // that failed
-  is_closing_ = true;
+  if (!is_open()) return;  // that failed
+  set_closing();
   stop_reading();
   if (unsent() == 0) end_soon(nullptr);
 }
 
-void DatagramSocket::force_close(std::exception_ptr error) {
-  if (lost_ != 0) return;
-  if (unsent() != 0) has_sent(queue_.size() - first_);  // it is lost
-  is_closing_ = true;
-  end_soon(std::move(error));
-}
-
-/// In the loop's queue: asyncio's name of it.
-struct DatagramSocket::End {
-  void operator()() const { transport->end(); }
-  std::string description() const {
-    return "_SelectorTransport._call_connection_lost()";
-  }
-  DatagramSocket* transport;
-};
-
-void DatagramSocket::end_soon(std::exception_ptr error) {
-  if (lost_ != 0) return;
-  ++lost_;
-  error_ = std::move(error);
+void DatagramSocket::stop() noexcept {
   stop_reading();
   stop_waiting();
-  if (!loop_.is_closed()) queue_end();  // else see abandon()
 }
 
-void DatagramSocket::queue_end() {
-  try {
-    loop_.call_soon(End{this}, std::source_location());
-    end_is_queued_ = true;
-  } catch (const std::bad_alloc&) {
-    flush_later();  // tries again
-  }
+void DatagramSocket::discard() noexcept {
+  if (unsent() != 0) has_sent(queue_.size() - first_);
 }
 
-void DatagramSocket::end() {
-  if (is_over_) return;
+void DatagramSocket::tell_lost(std::exception_ptr error) {
   const std::shared_ptr<DatagramProtocol> keep = protocol_;
-  struct LetGo {
-    ~LetGo() { transport.let_go(); }
-    DatagramSocket& transport;
-  } const let_go{*this};
-  keep->connection_lost(std::exchange(error_, nullptr));
+  keep->connection_lost(std::move(error));
 }
 
 void DatagramSocket::let_go() noexcept {
-  if (std::exchange(is_over_, true)) return;
   claim_.drop();
   socket_.reset();
   kept_.clear();
@@ -260,26 +205,7 @@ void DatagramSocket::let_go() noexcept {
   first_ = 0;
   sent_ = 0;
   std::string().swap(bytes_);  // (to assign would keep the memory)
-  const std::shared_ptr<DatagramSocket> keep = self_;
   const std::shared_ptr<DatagramProtocol> protocol = std::move(protocol_);
-  // What the end of the pass has in its list lives until then.
-  if (!is_waiting()) release();
-}
-
-void DatagramSocket::release() noexcept {
-  LoopState::of(loop_).unlink(*this);
-  const std::shared_ptr<DatagramSocket> self = std::move(self_);
-}
-
-/// The loop is closed: nothing is called any more.
-void DatagramSocket::abandon() noexcept {
-  const std::shared_ptr<DatagramSocket> keep = self_;
-  lost_ = std::max(lost_, 1u);
-  is_closing_ = true;
-  stop_waiting();
-  stop_reading();
-  let_go();
-  if (self_ != nullptr) release();  // no pass comes to an end any more
 }
 
 // -- failure -----------------------------------------------------------------
@@ -325,29 +251,6 @@ void DatagramSocket::tell_errors() {
   }
 }
 
-/// asyncio's _fatal_error(): an error of the socket is nobody's fault.
-void DatagramSocket::fail(const char* message,
-                          const std::exception_ptr& error) {
-  // Even if the handler leaves the loop.
-  struct Close {
-    ~Close() { transport.force_close(error); }
-    DatagramSocket& transport;
-    std::exception_ptr error;
-  } const close{*this, error};
-  report(*this, message, error);
-}
-
-void DatagramSocket::fail(const char* message, const char* operation,
-                          int error_number) {
-  const std::exception_ptr error = system_error(operation, error_number);
-  if (loop_.get_debug()) {
-    log_safely([&] {
-      log().debug("{}: {}: {}", description(), message, describe(error));
-    });
-  }
-  force_close(error);
-}
-
 void DatagramSocket::pause_protocol() {
   if (protocol_paused_ || unsent() <= limits_.high) return;
   protocol_paused_ = true;
@@ -375,13 +278,7 @@ const Address& DatagramSocket::sockname() const {
 }
 
 std::string DatagramSocket::description() const {
-  std::string text = "<_SelectorDatagramTransport";
-  if (!socket_) {
-    text += " closed";
-  } else if (is_closing_) {
-    text += " closing";
-  }
-  text += " fd=" + std::to_string(socket_.get());
+  std::string text = "<_SelectorDatagramTransport" + state();
   if (socket_) {
     text += std::string(" read=") + (reads_ ? "polling" : "idle");
     text += std::string(" write=<") + (is_blocked() ? "polling" : "idle") +

@@ -13,23 +13,17 @@
 #include <vector>
 
 #include "futures/future.h"
-#include "futures/internal/loop_state.h"
 #include "net/datagram_transport.h"
 #include "net/internal/datagram_batch.h"
 #include "net/internal/net_state.h"
+#include "net/internal/transport_life.h"
 #include "reactor/handle.h"
-#include "reactor/internal/pass_end.h"
 #include "reactor/unique_fd.h"
 
 namespace rondo::detail {
 
 /// An endpoint for datagrams. asyncio's _SelectorDatagramTransport.
-///
-/// It keeps itself until it has ended, or its loop is closed: the same life as
-/// a SocketTransport's.
-class DatagramSocket final : public DatagramTransport,
-                             private LoopBound,
-                             private PassEnd {
+class DatagramSocket final : public DatagramTransport, private TransportLife {
  public:
   /// An endpoint on `socket`, which is non-blocking. In the next pass
   /// connection_made() is called; then reading begins, and `made` is done if
@@ -46,7 +40,7 @@ class DatagramSocket final : public DatagramTransport,
 
   void close() override;
   void abort() override { force_close(nullptr); }
-  bool is_closing() const noexcept override { return is_closing_; }
+  bool is_closing() const noexcept override { return !is_open(); }
 
   void sendto(std::string_view data) override { sendto(data, Address()); }
   void sendto(std::string_view data, const Address& address) override;
@@ -93,11 +87,18 @@ class DatagramSocket final : public DatagramTransport,
     return error_number == EBADF || error_number == ENOTSOCK;
   }
 
-  void begin(Future<void>& made);
-  void go_on(Future<void>& made);
-  void start_reading();
-  void stop_reading() noexcept;
+  void tell_made() override;
+  void start() override;
+  void on_pass_end() override;
+  void stop() noexcept override;
+  void discard() noexcept override;
+  void tell_lost(std::exception_ptr error) override;
+  void let_go() noexcept override;
+  const char* asyncio_name() const noexcept override {
+    return "_SelectorTransport";
+  }
 
+  void stop_reading() noexcept;
   void on_readable();
   void receive();
   void deliver(std::string_view data, const Address& from);
@@ -109,7 +110,6 @@ class DatagramSocket final : public DatagramTransport,
   bool is_blocked() const noexcept { return writes_ || retry_; }
   bool has_room_for(std::size_t size);
   void enqueue(std::string_view data, const Address& to);
-  void flush_later() noexcept;
   void send_queue();
   int send_batch();
   void has_sent(std::size_t count) noexcept;
@@ -117,14 +117,11 @@ class DatagramSocket final : public DatagramTransport,
   void flush();
   void all_sent();
   void on_writable();
-  void on_pass_end() override;
   void wait_until_writable();
   void wait_a_while();
   void stop_waiting() noexcept;
   void pause_protocol();
   void resume_protocol();
-
-  struct End;
 
   /// Calls `callback`, which calls the protocol; the exception handler hears
   /// of what it throws, with `message`.
@@ -132,21 +129,10 @@ class DatagramSocket final : public DatagramTransport,
   void tell(const char* message, Callback&& callback);
   void note_error(int error_number) noexcept;
   void tell_errors();
-  void fail(const char* message, const std::exception_ptr& error);
-  void fail(const char* message, const char* operation, int error_number);
-  void force_close(std::exception_ptr error);
-  void end_soon(std::exception_ptr error);
-  void queue_end();
-  void end();
-  void let_go() noexcept;
-  void release() noexcept;
-  void abandon() noexcept override;
 
-  EventLoop& loop_;
   NetState& net_;
   UniqueFd socket_;
   FdUses::Claim claim_;
-  std::shared_ptr<DatagramSocket> self_;  // until the end
   std::shared_ptr<DatagramProtocol> protocol_;
   const Address remote_;
   const Address peername_;
@@ -163,15 +149,11 @@ class DatagramSocket final : public DatagramTransport,
   TimerHandle retry_;            // the kernel has no memory
   std::vector<int> errors_;      // for error_received(), from the next
   std::size_t errors_told_ = 0;  // that it was not told
-  std::exception_ptr error_;     // what it ends with
-  std::uint32_t lost_ = 0;       // asyncio's _conn_lost
-  bool is_closing_ = false;
-  bool reads_ = false;        // the loop watches for readable
-  bool writes_ = false;       // and for writable
-  bool in_read_ = false;      // a callback of on_readable() is on the stack
-  bool has_dropped_ = false;  // in this pass, for the cap
-  bool end_is_queued_ = false;
-  bool is_over_ = false;  // connection_lost() was called
+  std::uint32_t lost_ = 1;       // asyncio's _conn_lost, from the end on
+  bool reads_ = false;           // the loop watches for readable
+  bool writes_ = false;          // and for writable
+  bool in_read_ = false;         // a callback of on_readable() is on the stack
+  bool has_dropped_ = false;     // in this pass, for the cap
   bool protocol_paused_ = false;
 };
 

@@ -11,12 +11,10 @@
 #include <utility>
 
 #include "net/internal/datagram_socket.h"
-#include "net/internal/protocol_call.h"
 #include "net/internal/system_error.h"
 #include "net/internal/write_buffer_limits.h"
 #include "reactor/event_loop.h"
 #include "reactor/internal/log.h"
-#include "reactor/internal/loop_access.h"
 
 // The half of DatagramSocket that sends; datagram_socket.cc has the rest.
 
@@ -38,7 +36,7 @@ void DatagramSocket::sendto(std::string_view data, const Address& address) {
   } else if (!address) {
     throw std::invalid_argument("sendto: there is no remote address");
   }
-  if (lost_ != 0) {
+  if (is_ending()) {
     if (lost_ >= kLostWritesLogged) {
       log_safely([] { log().warn("socket.send() raised exception."); });
     }
@@ -49,7 +47,7 @@ void DatagramSocket::sendto(std::string_view data, const Address& address) {
     if (!std::exchange(has_dropped_, true)) note_error(ENOBUFS);
     return;
   }
-  if (lost_ != 0) return;  // to make room has failed
+  if (is_ending()) return;  // to make room has failed
   // Whom the socket is connected to it knows by itself.
   enqueue(data, remote_ ? (peername_ ? Address() : remote_) : address);
   if (is_blocked()) {
@@ -88,13 +86,9 @@ void DatagramSocket::enqueue(std::string_view data, const Address& to) {
   }
 }
 
-void DatagramSocket::flush_later() noexcept {
-  if (!is_waiting()) LoopAccess::at_pass_end(loop_, *this);
-}
-
 /// Offers the kernel what waits, until it is empty or the kernel full.
 void DatagramSocket::send_queue() {
-  while (unsent() != 0 && lost_ == 0) {
+  while (unsent() != 0 && !is_ending()) {
     const int count = send_batch();
     if (count > 0) {
       has_sent(static_cast<std::size_t>(count));
@@ -150,36 +144,33 @@ void DatagramSocket::has_failed(int error_number) {
 }
 
 void DatagramSocket::flush() {
-  if (unsent() == 0 || lost_ != 0) return;
+  if (unsent() == 0 || is_ending()) return;
   send_queue();
-  if (lost_ != 0) return;
+  if (is_ending()) return;
   if (unsent() == 0) return all_sent();
   pause_protocol();
 }
 
 void DatagramSocket::all_sent() {
   stop_waiting();
-  if (is_closing_) end_soon(nullptr);
+  if (!is_open()) end_soon(nullptr);
 }
 
 void DatagramSocket::on_writable() {
-  if (lost_ != 0) return;
+  if (is_ending()) return;
   send_queue();
-  if (lost_ == 0) {
+  if (!is_ending()) {
     resume_protocol();  // may send more
-    if (lost_ == 0 && unsent() == 0) all_sent();
+    if (!is_ending() && unsent() == 0) all_sent();
   }
   tell_errors();
 }
 
 void DatagramSocket::on_pass_end() {
-  if (is_over_) return release();
+  if (is_over()) return TransportLife::on_pass_end();
+  if (is_ending()) TransportLife::on_pass_end();
   has_dropped_ = false;
-  if (lost_ != 0) {
-    if (!end_is_queued_) queue_end();
-  } else if (!is_blocked()) {
-    flush();
-  }
+  if (!is_blocked()) flush();
   tell_errors();
 }
 

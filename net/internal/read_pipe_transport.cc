@@ -26,7 +26,7 @@ std::shared_ptr<ReadPipeTransport> ReadPipeTransport::create(
     Future<void> made) {
   auto transport = std::make_shared<ReadPipeTransport>(loop, std::move(pipe));
   transport->set_protocol(std::move(protocol));
-  begin_soon(transport, std::move(made));
+  transport->begin_soon(transport, std::move(made));
   return transport;
 }
 
@@ -72,7 +72,7 @@ void ReadPipeTransport::pause_reading() {
 }
 
 void ReadPipeTransport::resume_reading() {
-  if (is_closing_ || !is_paused_) return;
+  if (!is_open() || !is_paused_) return;
   is_paused_ = false;
   if (has_begun_) start();
 }
@@ -127,7 +127,7 @@ bool ReadPipeTransport::has_read(ssize_t size) {
 
 /// Nobody could be answered, so what eof_received() says does not matter.
 void ReadPipeTransport::on_end_of_stream() {
-  is_closing_ = true;
+  set_closing();
   stop();
   // Even if it leaves the loop.
   struct Ends {

@@ -26,9 +26,7 @@ class ReadPipeTransport final : public PipeTransport {
   void close() override { end_soon(nullptr); }
   void pause_reading() override;
   void resume_reading() override;
-  bool is_reading() const noexcept override {
-    return !is_closing_ && !is_paused_;
-  }
+  bool is_reading() const noexcept override { return is_open() && !is_paused_; }
   void set_protocol(std::shared_ptr<BaseProtocol> protocol) override;
 
   void write(std::string_view data) override;

@@ -4,10 +4,7 @@
 #include <sys/socket.h>
 
 #include <cerrno>
-#include <new>
-#include <source_location>
 #include <stdexcept>
-#include <system_error>
 #include <utility>
 
 #include "net/internal/protocol_call.h"
@@ -15,7 +12,6 @@
 #include "net/internal/system_error.h"
 #include "reactor/errors.h"
 #include "reactor/event_loop.h"
-#include "reactor/internal/log.h"
 
 // One byte's way: the kernel, recv() into the memory that all connections of
 // the loop share, data_received(); and back: write(), the buffer, send(). The
@@ -29,16 +25,13 @@ std::shared_ptr<SocketTransport> SocketTransport::create(
   auto transport = std::make_shared<SocketTransport>(
       loop, std::move(socket), std::move(peername), owner);
   transport->set_protocol(std::move(protocol));
-  SocketTransport& t = *transport;
-  loop.call_soon([&t, done = std::move(made)]() mutable { t.begin(done); });
-  t.self_ = transport;
-  LoopState::of(loop).link(t);
+  transport->begin_soon(transport, std::move(made));
   return transport;
 }
 
 SocketTransport::SocketTransport(EventLoop& loop, UniqueFd socket,
                                  Address peername, TransportOwner* owner)
-    : loop_(loop),
+    : TransportLife(loop),
       net_(NetState::of(loop)),
       socket_(std::move(socket)),
       owner_(owner),
@@ -55,7 +48,7 @@ void SocketTransport::close_socket() noexcept {
 }
 
 void SocketTransport::set_protocol(std::shared_ptr<BaseProtocol> protocol) {
-  if (is_over_) return;
+  if (is_over()) return;
   auto* stream = dynamic_cast<class Protocol*>(protocol.get());
   auto* buffered = dynamic_cast<BufferedProtocol*>(protocol.get());
   if (stream == nullptr && buffered == nullptr) {
@@ -69,26 +62,13 @@ void SocketTransport::set_protocol(std::shared_ptr<BaseProtocol> protocol) {
   std::swap(protocol_, protocol);  // the old one may be what calls this
 }
 
-void SocketTransport::begin(Future<void>& made) {
-  // asyncio goes on with one that has failed. It may be half made, though.
-  try {
-    tell("Fatal error: protocol.connection_made() call failed.",
-         [this] { protocol_->connection_made(*this); });
-  } catch (...) {
-    go_on(made);
-    throw;  // SystemExit and its like: the loop may run again
-  }
-  go_on(made);
+void SocketTransport::tell_made() {
+  tell("Fatal error: protocol.connection_made() call failed.",
+       [this] { protocol_->connection_made(*this); });
 }
 
-void SocketTransport::go_on(Future<void>& made) {
+void SocketTransport::start() {
   if (is_reading()) start_reading();
-  if (!made || made.done()) return;
-  if (error_ != nullptr) {
-    made.set_exception(error_);
-  } else {
-    made.set_result();
-  }
 }
 
 // -- reading -----------------------------------------------------------------
@@ -114,13 +94,13 @@ void SocketTransport::pause_reading() {
 }
 
 void SocketTransport::resume_reading() {
-  if (is_closing_ || !is_paused_) return;
+  if (!is_open() || !is_paused_) return;
   is_paused_ = false;
   start_reading();
 }
 
 void SocketTransport::on_readable() {
-  if (lost_ != 0) return;
+  if (is_ending()) return;
   in_read_ = true;
   try {
     if (stream_protocol_ != nullptr) {
@@ -198,104 +178,37 @@ void SocketTransport::on_end_of_stream() {
 // -- its end -----------------------------------------------------------------
 
 void SocketTransport::close() {
-  if (is_closing_) return;
+  if (!is_open()) return;
   if (!writes_) flush();
-  if (is_closing_) return;  // that failed
-  is_closing_ = true;
+  if (!is_open()) return;  // that failed
+  set_closing();
   stop_reading();
   if (unsent() == 0 && held_ == nullptr) end_soon(nullptr);
 }
 
-void SocketTransport::force_close(std::exception_ptr error) {
-  if (lost_ != 0) return;
-  sent_ = 0;
-  net_.give_back(buffer_);
-  is_closing_ = true;
-  end_soon(std::move(error));
-}
-
-/// In the loop's queue: asyncio's name of it.
-struct SocketTransport::End {
-  void operator()() const { transport->end(); }
-  std::string description() const {
-    return "_SelectorTransport._call_connection_lost()";
-  }
-  SocketTransport* transport;
-};
-
-void SocketTransport::end_soon(std::exception_ptr error) {
-  if (lost_ != 0) return;
-  ++lost_;
-  error_ = std::move(error);
+void SocketTransport::stop() noexcept {
   stop_reading();
   stop_waiting();
-  if (held_ != nullptr) take_turn();
-  if (!loop_.is_closed()) queue_end();  // else see abandon()
+  if (held_ != nullptr && !loop_.is_closed()) take_turn();
 }
 
-/// All is sent, and the loop calls: connection_lost() need not wait.
-void SocketTransport::end_now() {
-  ++lost_;
-  sent_ = 0;
-  net_.give_back(buffer_);
-  stop_reading();
-  stop_waiting();
-  end();
-}
-
-void SocketTransport::queue_end() {
-  try {
-    loop_.call_soon(End{this}, std::source_location());
-    end_is_queued_ = true;
-  } catch (const std::bad_alloc&) {
-    flush_later();  // tries again
-  }
-}
-
-void SocketTransport::end() {
-  if (is_over_) return;
+void SocketTransport::tell_lost(std::exception_ptr error) {
   const std::shared_ptr<BaseProtocol> keep = protocol_;  // it may set another
-  struct LetGo {
-    ~LetGo() { transport.let_go(); }
-    SocketTransport& transport;
-  } const let_go{*this};
-  keep->connection_lost(std::exchange(error_, nullptr));
+  keep->connection_lost(std::move(error));
 }
 
 void SocketTransport::let_go() noexcept {
-  if (std::exchange(is_over_, true)) return;
   if (TransportOwner* owner = std::exchange(owner_, nullptr)) {
     owner->on_transport_end(*this);
   }
   close_socket();
   held_.reset();
-  stream_protocol_ = nullptr;
-  buffered_protocol_ = nullptr;
   sent_ = 0;
   std::string().swap(buffer_);
-  const std::shared_ptr<SocketTransport> keep = self_;
+  stream_protocol_ = nullptr;
+  buffered_protocol_ = nullptr;
   const std::shared_ptr<BaseProtocol> protocol = std::move(protocol_);
-  // What the end of the pass has in its list lives until then.
-  if (!is_waiting()) release();
 }
-
-void SocketTransport::release() noexcept {
-  LoopState::of(loop_).unlink(*this);
-  const std::shared_ptr<SocketTransport> self = std::move(self_);
-}
-
-/// The loop is closed: nothing is called any more.
-void SocketTransport::abandon() noexcept {
-  const std::shared_ptr<SocketTransport> keep = self_;
-  if (lost_ == 0) lost_ = 1;
-  is_closing_ = true;
-  stop_waiting();
-  stop_reading();
-  let_go();
-  if (self_ != nullptr) release();  // no pass comes to an end any more
-}
-
-// -- failure -----------------------------------------------------------------
 
 template <class Callback>
 bool SocketTransport::tell(const char* message, Callback&& callback) {
@@ -304,29 +217,6 @@ bool SocketTransport::tell(const char* message, Callback&& callback) {
     if (!writes_) flush();  // what it had written before
     fail(message, error);
   });
-}
-
-/// asyncio's _fatal_error(): an error of the connection is nobody's fault.
-void SocketTransport::fail(const char* message,
-                           const std::exception_ptr& error) {
-  // Even if the handler leaves the loop.
-  struct Close {
-    ~Close() { transport.force_close(error); }
-    SocketTransport& transport;
-    std::exception_ptr error;
-  } const close{*this, error};
-  report(*this, message, error);
-}
-
-void SocketTransport::fail(const char* message, const char* operation,
-                           int error_number) {
-  const std::exception_ptr error = system_error(operation, error_number);
-  if (loop_.get_debug()) {
-    log_safely([&] {
-      log().debug("{}: {}: {}", description(), message, describe(error));
-    });
-  }
-  force_close(error);
 }
 
 // -- what it is --------------------------------------------------------------
@@ -341,13 +231,7 @@ const Address& SocketTransport::sockname() const {
 }
 
 std::string SocketTransport::description() const {
-  std::string text = "<_SelectorSocketTransport";
-  if (!socket_) {
-    text += " closed";
-  } else if (is_closing_) {
-    text += " closing";
-  }
-  text += " fd=" + std::to_string(socket_.get());
+  std::string text = "<_SelectorSocketTransport" + state();
   if (socket_) {
     text += std::string(" read=") + (reads_ ? "polling" : "idle");
     text += std::string(" write=<") + (writes_ ? "polling" : "idle") +

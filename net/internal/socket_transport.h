@@ -10,10 +10,9 @@
 #include <string_view>
 
 #include "futures/future.h"
-#include "futures/internal/loop_state.h"
 #include "net/internal/net_state.h"
+#include "net/internal/transport_life.h"
 #include "net/transport.h"
-#include "reactor/internal/pass_end.h"
 #include "reactor/unique_fd.h"
 
 namespace rondo::detail {
@@ -29,19 +28,9 @@ class TransportOwner {
   ~TransportOwner() = default;
 };
 
-/// A connected stream socket. asyncio's _SelectorSocketTransport.
-///
-///                  close()                  all is sent
-///     open ----------------------> closing ------------+
-///      |  eof_received() is false                      |
-///      |                                               v
-///      +---- abort(), an error, a callback threw --> ending --> ended
-///                                  (connection_lost() is queued)
-///
-/// It keeps itself until it has ended, or its loop is closed.
-class SocketTransport final : public Transport,
-                              private LoopBound,
-                              private PassEnd {
+/// A connected stream socket. asyncio's _SelectorSocketTransport. It closes
+/// with close(), and when eof_received() is false; see TransportLife.
+class SocketTransport final : public Transport, private TransportLife {
  public:
   /// A transport on `socket`, which is connected and non-blocking. In the next
   /// pass connection_made() is called; then reading begins, and `made` is done
@@ -64,13 +53,11 @@ class SocketTransport final : public Transport,
 
   void close() override;
   void abort() override { force_close(nullptr); }
-  bool is_closing() const noexcept override { return is_closing_; }
+  bool is_closing() const noexcept override { return !is_open(); }
 
   void pause_reading() override;
   void resume_reading() override;
-  bool is_reading() const noexcept override {
-    return !is_closing_ && !is_paused_;
-  }
+  bool is_reading() const noexcept override { return is_open() && !is_paused_; }
 
   void write(std::string_view data) override;
   void write_eof() override;
@@ -122,8 +109,17 @@ class SocketTransport final : public Transport,
   // asyncio's LOG_THRESHOLD_FOR_CONNLOST_WRITES.
   static constexpr std::uint8_t kLostWritesLogged = 5;
 
-  void begin(Future<void>& made);
-  void go_on(Future<void>& made);
+  void tell_made() override;
+  void start() override;
+  void on_pass_end() override;
+  void stop() noexcept override;
+  void discard() noexcept override;
+  void tell_lost(std::exception_ptr error) override;
+  void let_go() noexcept override;
+  const char* asyncio_name() const noexcept override {
+    return "_SelectorTransport";
+  }
+
   void start_reading();
   void stop_reading() noexcept;
 
@@ -144,42 +140,26 @@ class SocketTransport final : public Transport,
   void take_turn() const;
   void buffer(std::string_view data);
   void overflow();
-  void flush_later() noexcept;
   std::size_t has_sent(ssize_t size);
   void send_buffer();
   std::size_t send_behind_buffer(std::string_view data);
   void flush();
   void all_sent();
   void on_writable();
-  void on_pass_end() override;
   void wait_until_writable();
   void stop_waiting() noexcept;
   void shut_down_writing() noexcept;
   void pause_protocol();
   void resume_protocol();
 
-  struct End;
-
   /// Calls `callback`; what it throws ends the connection, and the exception
   /// handler hears `message`. Whether it has thrown nothing.
   template <class Callback>
   bool tell(const char* message, Callback&& callback);
-  void fail(const char* message, const std::exception_ptr& error);
-  void fail(const char* message, const char* operation, int error_number);
-  void force_close(std::exception_ptr error);
-  void end_soon(std::exception_ptr error);
-  void end_now();
-  void queue_end();
-  void end();
-  void let_go() noexcept;
   void close_socket() noexcept;
-  void release() noexcept;
-  void abandon() noexcept override;
 
-  EventLoop& loop_;
   NetState& net_;
   UniqueFd socket_;
-  std::shared_ptr<SocketTransport> self_;  // until the end
   std::shared_ptr<BaseProtocol> protocol_;
   // The same; one of the two.
   class Protocol* stream_protocol_ = nullptr;
@@ -194,18 +174,14 @@ class SocketTransport final : public Transport,
   std::unique_ptr<Held> held_;
   WriteBufferLimits limits_;
   std::size_t cap_ = std::numeric_limits<std::size_t>::max();
-  std::exception_ptr error_;  // what it ends with
   std::uint32_t owner_slot_ = 0;
-  std::uint8_t lost_ = 0;  // asyncio's _conn_lost: not zero when it ends
-  bool is_closing_ = false;
+  std::uint8_t lost_ = 1;   // asyncio's _conn_lost, from the end on
   bool is_paused_ = false;  // reading
   bool reads_ = false;      // the loop watches for readable
   bool writes_ = false;     // and for writable
   bool in_read_ = false;    // a callback of on_readable() is on the stack
   bool has_eof_ = false;    // write_eof() was called
   bool has_read_all_ = false;
-  bool end_is_queued_ = false;
-  bool is_over_ = false;  // connection_lost() was called
   bool protocol_paused_ = false;
 };
 

@@ -15,7 +15,6 @@
 #include "reactor/errors.h"
 #include "reactor/event_loop.h"
 #include "reactor/internal/log.h"
-#include "reactor/internal/loop_access.h"
 
 // The half of SocketTransport that writes; socket_transport.cc has the rest.
 
@@ -33,7 +32,7 @@ namespace rondo::detail {
 void SocketTransport::write(std::string_view data) {
   if (has_eof_) throw RuntimeError("Cannot call write() after write_eof()");
   if (data.empty()) return;
-  if (lost_ != 0) {
+  if (is_ending()) {
     if (lost_ < kLostWritesLogged) {
       ++lost_;
     } else {
@@ -49,10 +48,10 @@ void SocketTransport::write(std::string_view data) {
       return;
     }
     data.remove_prefix(send_behind_buffer(data));
-    if (lost_ != 0) return;
+    if (is_ending()) return;
     if (data.empty()) return all_sent();
     wait_until_writable();
-    if (lost_ != 0) return;
+    if (is_ending()) return;
   }
   if (data.size() > cap_ - std::min(cap_, unsent())) return overflow();
   buffer(data);
@@ -79,10 +78,6 @@ void SocketTransport::buffer(std::string_view data) {
 
 void SocketTransport::overflow() {
   force_close(system_error("write buffer", ENOBUFS));
-}
-
-void SocketTransport::flush_later() noexcept {
-  if (!is_waiting()) LoopAccess::at_pass_end(loop_, *this);
 }
 
 /// What send(2) has answered, as a number of bytes: zero if it has failed.
@@ -120,22 +115,26 @@ std::size_t SocketTransport::send_behind_buffer(std::string_view data) {
 }
 
 void SocketTransport::flush() {
-  if (unsent() == 0 || lost_ != 0) return;
+  if (unsent() == 0) return;  // so is what ends: see discard()
   send_buffer();
-  if (lost_ != 0) return;
+  if (is_ending()) return;
   if (unsent() == 0) return all_sent();
   if (unsent() > cap_) return overflow();
   wait_until_writable();
   pause_protocol();
 }
 
-void SocketTransport::all_sent() {
+void SocketTransport::discard() noexcept {
   sent_ = 0;
   net_.give_back(buffer_);
+}
+
+void SocketTransport::all_sent() {
+  discard();
   stop_waiting();
   if (held_ != nullptr) {
     take_turn();
-  } else if (is_closing_) {
+  } else if (!is_open()) {
     end_soon(nullptr);
   } else if (has_eof_) {
     shut_down_writing();
@@ -143,23 +142,18 @@ void SocketTransport::all_sent() {
 }
 
 void SocketTransport::on_writable() {
-  if (lost_ != 0) return;
+  if (is_ending()) return;
   if (unsent() != 0) send_buffer();
-  if (lost_ != 0) return;
+  if (is_ending()) return;
   resume_protocol();  // may write more
-  if (lost_ != 0 || unsent() != 0) return;
-  if (is_closing_ && held_ == nullptr) return end_now();
+  if (is_ending() || unsent() != 0) return;
+  if (!is_open() && held_ == nullptr) return end_now();
   all_sent();
 }
 
 void SocketTransport::on_pass_end() {
-  if (is_over_) {
-    release();
-  } else if (lost_ != 0) {
-    if (!end_is_queued_) queue_end();
-  } else if (!writes_) {
-    flush();
-  }
+  if (is_ending()) return TransportLife::on_pass_end();
+  if (!writes_) flush();
 }
 
 void SocketTransport::wait_until_writable() {
@@ -176,9 +170,9 @@ void SocketTransport::stop_waiting() noexcept {
 }
 
 void SocketTransport::write_eof() {
-  if (is_closing_ || has_eof_) return;
+  if (!is_open() || has_eof_) return;
   if (!writes_) flush();
-  if (lost_ != 0) return;
+  if (is_ending()) return;
   has_eof_ = true;
   if (unsent() == 0 && held_ == nullptr) shut_down_writing();
 }
@@ -257,16 +251,16 @@ Future<void> SocketTransport::wait_writable() {
 
 void SocketTransport::release_writes() noexcept {
   const std::unique_ptr<Held> held = std::move(held_);
-  if (held == nullptr || lost_ != 0 || loop_.is_closed()) return;
+  if (held == nullptr || is_ending() || loop_.is_closed()) return;
   if (!held->later.empty()) buffer(held->later);
-  if (lost_ != 0) return;
+  if (is_ending()) return;
   if (unsent() == 0 && !protocol_paused_) return all_sent();
   if (!writes_) wait_until_writable();  // the loop sends, and resumes
 }
 
 std::exception_ptr SocketTransport::lost_error() const {
-  if (lost_ == 0) return nullptr;
-  return error_ != nullptr ? error_ : system_error("sendfile", ECONNABORTED);
+  if (!is_ending()) return nullptr;
+  return error() != nullptr ? error() : system_error("sendfile", ECONNABORTED);
 }
 
 }  // namespace rondo::detail

@@ -32,7 +32,7 @@ std::shared_ptr<WritePipeTransport> WritePipeTransport::create(
   auto transport =
       std::make_shared<WritePipeTransport>(loop, std::move(pipe), kind);
   transport->set_protocol(std::move(protocol));
-  begin_soon(transport, std::move(made));
+  transport->begin_soon(transport, std::move(made));
   return transport;
 }
 
@@ -111,7 +111,7 @@ void WritePipeTransport::on_writable() {
 void WritePipeTransport::write(std::string_view data) {
   if (has_eof_) throw RuntimeError("Cannot call write() after write_eof()");
   if (data.empty()) return;
-  if (is_closing_) {
+  if (!is_open()) {
     if (++lost_writes_ > kLostWritesLogged) {
       log_safely([] {
         log().warn("pipe closed by peer or write(pipe, data) has failed.");
@@ -199,12 +199,15 @@ void WritePipeTransport::flush() {
   pause_protocol();
 }
 
-void WritePipeTransport::flush_at_pass_end() { flush(); }
+void WritePipeTransport::on_pass_end() {
+  if (is_ending()) return TransportLife::on_pass_end();
+  flush();
+}
 
 void WritePipeTransport::all_sent() {
   discard();
   stop_waiting();
-  if (is_closing_) end_soon(nullptr);
+  if (!is_open()) end_soon(nullptr);
 }
 
 void WritePipeTransport::discard() noexcept {
@@ -227,16 +230,16 @@ void WritePipeTransport::stop_waiting() {
 }
 
 void WritePipeTransport::write_eof() {
-  if (is_closing_) return;
+  if (!is_open()) return;
   has_eof_ = true;
   close();
 }
 
 void WritePipeTransport::close() {
-  if (is_closing_) return;
+  if (!is_open()) return;
   flush();
-  if (is_closing_) return;  // that failed
-  is_closing_ = true;
+  if (!is_open()) return;  // that failed
+  set_closing();
   if (unsent() == 0) end_soon(nullptr);
 }
 

@@ -52,7 +52,7 @@ class WritePipeTransport final : public PipeTransport {
   void start() override;
   void stop() noexcept override;
   void discard() noexcept override;
-  void flush_at_pass_end() override;
+  void on_pass_end() override;
 
   Events interest() const noexcept;
   void watch();
