@@ -127,11 +127,12 @@ class PromiseBase : public Frame {
     if (error == nullptr) throw;  // pthread_exit(3), which nobody may catch
   }
 
+  /// A number for the line: an object, such as a std::source_location, would
+  /// lie in the frame for each co_await in it.
   template <class Awaitable>
-  auto await_transform(
-      Awaitable&& awaitable,
-      std::source_location at = std::source_location::current()) {
-    awaits_at = at;
+  auto await_transform(Awaitable&& awaitable,
+                       unsigned at_line = __builtin_LINE()) {
+    line = at_line;
     return make_awaiter(*this, std::forward<Awaitable>(awaitable));
   }
 };

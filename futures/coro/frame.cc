@@ -45,8 +45,8 @@ std::vector<StackFrame> CoroStack::frames() const {
   std::vector<StackFrame> frames;
   for (const Frame* frame = leaf_; frame != nullptr;
        frame = frame->slot != nullptr ? frame->slot->parent : nullptr) {
-    frames.emplace_back(coroutine_name(frame->where),
-                        frame->awaits_at.file_name(), frame->awaits_at.line());
+    frames.emplace_back(coroutine_name(frame->where), frame->where.file_name(),
+                        frame->line);
   }
   std::reverse(frames.begin(), frames.end());
   return frames;

@@ -46,7 +46,8 @@ class ChildSlot {
 ///
 /// Frames come from the block pool.
 struct Frame : InBlockPool {
-  explicit Frame(std::source_location at) noexcept : where(at), awaits_at(at) {}
+  explicit Frame(std::source_location at) noexcept
+      : where(at), line(at.line()) {}
   Frame(const Frame&) = delete;
   Frame& operator=(const Frame&) = delete;
 
@@ -56,10 +57,10 @@ struct Frame : InBlockPool {
   ChildSlot* slot = nullptr;
   /// The coroutine's name and source file.
   const std::source_location where;
-  /// The co_await at which it stands.
-  std::source_location awaits_at;
   /// What left it; while it runs, what left the operation that it awaits.
   std::exception_ptr error;
+  /// That of the co_await at which it stands.
+  unsigned line;
 };
 
 /// An operation that a frame awaits, and that is stepped in its stead.
