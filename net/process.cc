@@ -98,9 +98,7 @@ class Nothing : public Operation<Nothing, void> {
 Process::Process(std::shared_ptr<SubprocessTransport> transport,
                  const detail::SubprocessStreams& streams)
     : transport_(std::move(transport)) {
-  if (streams.writer() != nullptr) {
-    stdin = StreamWriter(transport_->get_pipe_transport(0), streams.writer());
-  }
+  if (streams.writer() != nullptr) stdin = StreamWriter(streams.writer());
   if (streams.reader(1) != nullptr) stdout = StreamReader(streams.reader(1));
   if (streams.reader(2) != nullptr) stderr = StreamReader(streams.reader(2));
 }

@@ -19,7 +19,14 @@ const std::array<std::string, 1> kNewline{"\n"};
 }  // namespace
 
 StreamReader::StreamReader(EventLoop& loop, std::size_t limit)
-    : state_(std::make_shared<ReaderState>(loop, limit)) {}
+    : StreamReader(std::make_shared<ReaderState>(loop, limit)) {}
+
+StreamReader::StreamReader(std::shared_ptr<ReaderState> state) noexcept
+    : state_(std::move(state)) {}
+
+ReaderState& StreamReader::state() const noexcept {
+  return state_.get<ReaderState>();
+}
 
 StreamReader::Read StreamReader::read(std::size_t size) const {
   return Read(state_, Read::Kind::kSome, size);
@@ -58,35 +65,32 @@ StreamReader::Read StreamReader::readuntil(
 }
 
 bool StreamReader::at_eof() const noexcept {
-  return state_->has_eof() && state_->data().empty();
+  return state().has_eof() && state().data().empty();
 }
 std::exception_ptr StreamReader::exception() const noexcept {
-  return state_->exception();
+  return state().exception();
 }
 void StreamReader::feed_data(std::string_view data) const {
-  state_->feed_data(data);
+  state().feed_data(data);
 }
-void StreamReader::feed_eof() const { state_->feed_eof(); }
+void StreamReader::feed_eof() const { state().feed_eof(); }
 void StreamReader::set_exception(std::exception_ptr error) const {
-  state_->set_exception(std::move(error));
+  state().set_exception(std::move(error));
 }
 std::string to_string(const StreamReader& reader) {
-  return reader ? reader.state_->description() : "<StreamReader>";
+  return reader ? reader.state().description() : "<StreamReader>";
 }
 
 // -- reading -----------------------------------------------------------------
 
 StreamReader::Read::~Read() {
-  if (state_ != nullptr && waiter_) state_->stop_waiting(waiter_);
+  if (state_ && wait_ != 0) state().stop_waiting(wait_);
 }
 
 Step StreamReader::Read::step(Resumption& resumption) {
-  ReaderState& state = *state_;
-  const bool has_waited = static_cast<bool>(waiter_);
-  if (has_waited) {
-    state.stop_waiting(waiter_);
-    waiter_ = Future<void>();
-  }
+  ReaderState& state = this->state();
+  const bool has_waited = wait_ != 0;
+  if (has_waited) state.stop_waiting(std::exchange(wait_, 0));
   resumption.check();
   if (state.is_awaited()) {
     throw RuntimeError(std::string(name()) +
@@ -97,11 +101,15 @@ Step StreamReader::Read::step(Resumption& resumption) {
   if (has_waited && try_read()) return Step::done();
   if (state.exception() != nullptr) std::rethrow_exception(state.exception());
   if (!has_waited && try_read()) return Step::done();
-  waiter_ = state.wait_for_data();
-  return Step::wait(waiter_);
+  wait_ = state.wait_for_data();
+  return Step::wait(state.waiter());
 }
 
-std::string StreamReader::Read::result() { return state_->take(size_); }
+std::string StreamReader::Read::result() { return state().take(size_); }
+
+ReaderState& StreamReader::Read::state() const noexcept {
+  return state_.get<ReaderState>();
+}
 
 const char* StreamReader::Read::name() const noexcept {
   switch (kind_) {
@@ -117,7 +125,7 @@ const char* StreamReader::Read::name() const noexcept {
 
 /// Whether the first size_ bytes are what it gives.
 bool StreamReader::Read::try_read() {
-  ReaderState& state = *state_;
+  ReaderState& state = this->state();
   switch (kind_) {
     case Kind::kSome:
       if (size_ > 0 && state.data().empty() && !state.has_eof()) return false;
@@ -144,14 +152,14 @@ bool StreamReader::Read::try_read() {
 /// `separators`: the shortest first.
 bool StreamReader::Read::try_read_until(
     std::span<const std::string> separators) {
-  ReaderState& state = *state_;
+  ReaderState& state = this->state();
   const std::string_view data = state.data();
   const std::size_t shortest = separators.front().size();
   const std::size_t longest = separators.back().size();
   std::size_t begin = std::string_view::npos;  // of the separator found
   std::size_t end = std::string_view::npos;
   for (const std::string& separator : separators) {
-    const std::size_t found = data.find(separator, searched_);
+    const std::size_t found = data.find(separator, size_);
     if (found != std::string_view::npos && found + separator.size() < end) {
       begin = found;
       end = found + separator.size();
@@ -164,10 +172,10 @@ bool StreamReader::Read::try_read_until(
     size_ = end;
     return true;
   }
-  if (data.size() >= longest && data.size() - searched_ >= shortest) {
-    searched_ = data.size() + 1 - longest;
-    if (searched_ > state.limit()) {
-      refuse("Separator is not found, and chunk exceed the limit", searched_,
+  if (data.size() >= longest && data.size() - size_ >= shortest) {
+    size_ = data.size() + 1 - longest;
+    if (size_ > state.limit()) {
+      refuse("Separator is not found, and chunk exceed the limit", size_,
              data.size());
     }
   }
@@ -184,7 +192,7 @@ bool StreamReader::Read::try_read_until(
 void StreamReader::Read::refuse(const char* text, std::size_t consumed,
                                 std::size_t end) {
   if (kind_ != Kind::kLine) throw LimitOverrunError(text, consumed);
-  state_->drop(end);
+  state().drop(end);
   throw std::length_error(text);
 }
 

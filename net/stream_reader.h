@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "futures/operation.h"
+#include "net/internal/stream_ref.h"
 #include "net/stream_errors.h"
 
 namespace rondo {
@@ -25,7 +26,7 @@ class ReaderState;
 inline constexpr std::size_t kStreamLimit = std::size_t{64} * 1024;
 
 /// The reading half of a connection, for one task at a time. A small value:
-/// copies mean the same stream.
+/// copies mean the same stream. Only for the loop's thread, copies too.
 ///
 ///     while (true) {
 ///       std::string line = co_await reader.readline();
@@ -85,16 +86,17 @@ class StreamReader {
   void set_exception(std::exception_ptr error) const;
 
   /// Whether it means a stream.
-  explicit operator bool() const noexcept { return state_ != nullptr; }
+  explicit operator bool() const noexcept { return static_cast<bool>(state_); }
   /// As asyncio's repr.
   friend std::string to_string(const StreamReader& reader);
 
   /// For the library.
-  explicit StreamReader(std::shared_ptr<detail::ReaderState> state) noexcept
-      : state_(std::move(state)) {}
+  explicit StreamReader(std::shared_ptr<detail::ReaderState> state) noexcept;
 
  private:
-  std::shared_ptr<detail::ReaderState> state_;
+  detail::ReaderState& state() const noexcept;
+
+  detail::StreamRef state_;
 };
 
 /// What the reads of a StreamReader give.
@@ -105,12 +107,10 @@ class [[nodiscard]] StreamReader::Read
   enum class Kind : std::uint8_t { kSome, kAll, kExactly, kLine, kUntil };
 
   /// For StreamReader.
-  Read(std::shared_ptr<detail::ReaderState> state, Kind kind,
-       std::size_t size) noexcept
+  Read(detail::StreamRef state, Kind kind, std::size_t size) noexcept
       : state_(std::move(state)), size_(size), kind_(kind) {}
   /// The same for readuntil().
-  Read(std::shared_ptr<detail::ReaderState> state,
-       std::vector<std::string> separators)
+  Read(detail::StreamRef state, std::vector<std::string> separators)
       : state_(std::move(state)),
         separators_(std::make_unique<const std::vector<std::string>>(
             std::move(separators))),
@@ -132,13 +132,15 @@ class [[nodiscard]] StreamReader::Read
   [[noreturn]] void refuse(const char* text, std::size_t consumed,
                            std::size_t end);
   const char* name() const noexcept;
+  detail::ReaderState& state() const noexcept;
 
   // One of these waits in each idle connection's coroutine: it is small.
-  std::shared_ptr<detail::ReaderState> state_;
+  detail::StreamRef state_;
   std::unique_ptr<const std::vector<std::string>> separators_;
-  std::size_t size_;          // asked for; when it is done, what it gives
-  std::size_t searched_ = 0;  // bytes that have no separator in them
-  Future<void> waiter_;
+  // Asked for; of kLine and kUntil, how many bytes have no separator in them.
+  // When it is done, how many it gives.
+  std::size_t size_;
+  std::uint32_t wait_ = 0;  // the reader's number of it; zero: none
   Kind kind_;
 };
 

@@ -9,6 +9,15 @@
 
 namespace rondo {
 
+using detail::StreamProtocol;
+
+StreamWriter::StreamWriter(std::shared_ptr<StreamProtocol> protocol) noexcept
+    : protocol_(std::move(protocol)) {}
+
+StreamProtocol& StreamWriter::protocol() const noexcept {
+  return protocol_.get<StreamProtocol>();
+}
+
 StreamWriter::Drain StreamWriter::write(std::string_view data) const {
   transport().write(data);
   return drain();
@@ -20,14 +29,10 @@ StreamWriter::Drain StreamWriter::writelines(
   return drain();
 }
 
-StreamWriter::Drain StreamWriter::drain() const {
-  const std::shared_ptr<Transport>& upgraded = protocol_->upgraded();
-  return Drain(upgraded != nullptr ? upgraded : transport_, protocol_);
-}
+StreamWriter::Drain StreamWriter::drain() const { return Drain(protocol_); }
 
 Transport& StreamWriter::transport() const noexcept {
-  if (protocol_->upgraded() != nullptr) return *protocol_->upgraded();
-  return *transport_;
+  return *protocol().transport();
 }
 
 StreamWriter::StartTls StreamWriter::start_tls(TlsOptions options) const {
@@ -35,7 +40,7 @@ StreamWriter::StartTls StreamWriter::start_tls(TlsOptions options) const {
 }
 
 Future<void> StreamWriter::wait_closed() const {
-  return protocol_->wait_closed();
+  return protocol().wait_closed();
 }
 
 std::string to_string(const StreamWriter& writer) {
@@ -45,28 +50,34 @@ std::string to_string(const StreamWriter& writer) {
 }
 
 StreamWriter::Drain::~Drain() {
-  if (waiter_) protocol_->remove_drainer(waiter_);
+  if (protocol_ && wait_ != 0) protocol().remove_drainer(wait_);
+}
+
+StreamProtocol& StreamWriter::Drain::protocol() const noexcept {
+  return protocol_.get<StreamProtocol>();
 }
 
 Step StreamWriter::Drain::step(Resumption& resumption) {
   resumption.check();
-  if (waiter_) return Step::done();
+  if (wait_ != 0) return Step::done();
+  StreamProtocol& protocol = this->protocol();
   if (!begun_) {
     begun_ = true;
-    if (const std::exception_ptr& error = protocol_->reader()->exception()) {
+    if (const std::exception_ptr& error = protocol.exception()) {
       std::rethrow_exception(error);
     }
     // "Wait for protocol.connection_lost() call": a loop that only writes
     // would never hear of it otherwise.
-    if (transport_->is_closing()) return Step::yield();
+    if (protocol.transport()->is_closing()) return Step::yield();
   }
-  if (protocol_->is_lost()) {
+  if (protocol.is_lost()) {
     throw std::system_error(ECONNRESET, std::generic_category(),
                             "Connection lost");
   }
-  if (!protocol_->is_paused()) return Step::done();
-  waiter_ = protocol_->add_drainer();
-  return Step::wait(waiter_);
+  if (!protocol.is_paused()) return Step::done();
+  const auto [wait, future] = protocol.add_drainer();
+  wait_ = wait;
+  return Step::wait(future);
 }
 
 StreamWriter::StartTls::StartTls(StreamWriter writer, TlsOptions options)
@@ -78,21 +89,21 @@ Step StreamWriter::StartTls::step(Resumption& resumption) {
   if (!upgrade_) {
     const Step drained = drain_.step(resumption);
     if (drained.kind() != Step::Kind::kDone) return drained;
-    const std::string_view early = writer_.protocol_->reader()->data();
+    const std::string_view early = writer_.protocol().data();
     if (!early.empty()) {
       throw RuntimeError("start_tls: " + std::to_string(early.size()) +
                          " bytes of plain text came before the handshake");
     }
-    if (writer_.protocol_->reader()->has_eof()) {
+    if (writer_.protocol().has_eof()) {
       throw std::system_error(ECONNRESET, std::generic_category(),
                               "start_tls: the peer sends no more");
     }
     upgrade_.emplace(rondo::start_tls(writer_.transport().shared_from_this(),
-                                      writer_.protocol_, options_));
+                                      writer_.protocol().shared(), options_));
   }
   const Step upgraded = upgrade_->step(resumption);
   if (upgraded.kind() == Step::Kind::kDone) {
-    writer_.protocol_->set_upgraded(upgrade_->result());
+    writer_.protocol().set_transport(upgrade_->result());
   }
   return upgraded;
 }

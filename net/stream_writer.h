@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include <exception>
+#include <concepts>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <span>
@@ -10,6 +11,7 @@
 #include <utility>
 
 #include "futures/operation.h"
+#include "net/internal/stream_ref.h"
 #include "net/tls/start_tls.h"
 #include "net/transport.h"
 
@@ -20,7 +22,8 @@ class StreamProtocol;
 }  // namespace detail
 
 /// The writing half of a connection. A small value: copies mean the same
-/// stream; several tasks may write and drain at once.
+/// stream; several tasks may write and drain at once. Only for the loop's
+/// thread, copies too.
 ///
 ///     co_await writer.write("hello\n");   // waits while the peer is too slow
 ///     writer.close();
@@ -38,6 +41,11 @@ class StreamWriter {
   /// Sends `data`, in time: see Transport::write(). Awaiting what this gives
   /// is drain(); who does not should heed the buffer otherwise.
   Drain write(std::string_view data) const;
+  /// The same for a std::string and its like. (A view of one, made for a call
+  /// in a co_await, would lie in the coroutine's frame.)
+  template <class Text>
+    requires std::convertible_to<const Text&, std::string_view>
+  Drain write(const Text& data) const;
   /// The same for several pieces.
   Drain writelines(std::span<const std::string_view> pieces) const;
   /// Waits while the write buffer is above its high-water mark, until it has
@@ -68,27 +76,28 @@ class StreamWriter {
   StartTls start_tls(TlsOptions options) const;
 
   /// Whether it means a stream.
-  explicit operator bool() const noexcept { return transport_ != nullptr; }
+  explicit operator bool() const noexcept {
+    return static_cast<bool>(protocol_);
+  }
   /// As asyncio's repr.
   friend std::string to_string(const StreamWriter& writer);
 
   /// For the library.
-  StreamWriter(std::shared_ptr<Transport> transport,
-               std::shared_ptr<detail::StreamProtocol> protocol) noexcept
-      : transport_(std::move(transport)), protocol_(std::move(protocol)) {}
+  explicit StreamWriter(
+      std::shared_ptr<detail::StreamProtocol> protocol) noexcept;
 
  private:
-  std::shared_ptr<Transport> transport_;
-  std::shared_ptr<detail::StreamProtocol> protocol_;
+  detail::StreamProtocol& protocol() const noexcept;
+
+  detail::StreamRef protocol_;
 };
 
 /// What StreamWriter::drain() gives. A cancel loses nothing.
 class StreamWriter::Drain : public Operation<StreamWriter::Drain, void> {
  public:
   /// For StreamWriter.
-  Drain(std::shared_ptr<Transport> transport,
-        std::shared_ptr<detail::StreamProtocol> protocol) noexcept
-      : transport_(std::move(transport)), protocol_(std::move(protocol)) {}
+  explicit Drain(detail::StreamRef protocol) noexcept
+      : protocol_(std::move(protocol)) {}
   Drain(Drain&&) = default;
   ~Drain();
 
@@ -100,11 +109,18 @@ class StreamWriter::Drain : public Operation<StreamWriter::Drain, void> {
   static constexpr const char* kName = "StreamWriter.drain";
 
  private:
-  std::shared_ptr<Transport> transport_;
-  std::shared_ptr<detail::StreamProtocol> protocol_;
+  detail::StreamProtocol& protocol() const noexcept;
+
+  detail::StreamRef protocol_;
+  std::uint32_t wait_ = 0;  // the protocol's number of it; zero: none
   bool begun_ = false;
-  Future<void> waiter_;
 };
+
+template <class Text>
+  requires std::convertible_to<const Text&, std::string_view>
+StreamWriter::Drain StreamWriter::write(const Text& data) const {
+  return write(std::string_view(data));
+}
 
 /// What StreamWriter::start_tls() gives. A cancel aborts the connection.
 class [[nodiscard]] StreamWriter::StartTls

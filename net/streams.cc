@@ -11,10 +11,8 @@ Streams OpenConnection::result() {
   Connection connection = connect_.result();
   auto protocol =
       std::static_pointer_cast<StreamProtocol>(std::move(connection.protocol));
-  StreamReader reader(protocol->reader());
-  return Streams(
-      std::move(reader),
-      StreamWriter(std::move(connection.transport), std::move(protocol)));
+  StreamReader reader(protocol);
+  return Streams(std::move(reader), StreamWriter(std::move(protocol)));
 }
 
 OpenConnection open_connection(std::string host, std::uint16_t port,

@@ -12,12 +12,14 @@ namespace rondo::detail {
 
 NetState& NetState::of(EventLoop& loop) {
   std::unique_ptr<LoopExtension>& kept = LoopState::of(loop).upper;
-  if (kept == nullptr) kept.reset(new NetState(LoopAccess::kernel(loop)));
+  if (kept == nullptr) kept.reset(new NetState(loop));
   return static_cast<NetState&>(*kept);
 }
 
-NetState::NetState(Kernel& kernel) : kernel_(kernel) {
+NetState::NetState(EventLoop& loop)
+    : loop_(loop), kernel_(LoopAccess::kernel(loop)) {
   buffers_.reserve(kKeptMax);
+  read_buffers_.reserve(kKeptMax);
 }
 
 NetState::~NetState() { NetState::on_close(); }
@@ -41,8 +43,26 @@ ThreadPool& NetState::resolver() {
 }
 
 char* NetState::read_buffer() {
-  if (read_buffer_ == nullptr) read_buffer_.reset(new char[kReadBytes]);
+  if (read_buffer_ == nullptr) {
+    if (read_buffers_.empty()) {
+      read_buffer_.reset(new char[kReadBytes]);
+    } else {
+      read_buffer_ = std::move(read_buffers_.back());
+      read_buffers_.pop_back();
+    }
+  }
   return read_buffer_.get();
+}
+
+std::unique_ptr<char[]> NetState::take_read_buffer(const char* data) noexcept {
+  if (data != read_buffer_.get()) return nullptr;
+  return std::move(read_buffer_);
+}
+
+void NetState::give_back_read_buffer(std::unique_ptr<char[]> memory) noexcept {
+  if (read_buffers_.size() < kKeptMax) {
+    read_buffers_.push_back(std::move(memory));
+  }
 }
 
 NetState::PlainMemory::PlainMemory(NetState& net)

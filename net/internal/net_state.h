@@ -32,6 +32,11 @@ class NetState final : public LoopExtension {
   /// kReadBytes for what is being read now. The kernel gives its pages when
   /// they are first touched.
   char* read_buffer();
+  /// That memory itself, for who goes on with what is at its beginning: it need
+  /// not be copied. Null if `data` is somewhere else.
+  std::unique_ptr<char[]> take_read_buffer(const char* data) noexcept;
+  /// Keeps it for the next recv(2).
+  void give_back_read_buffer(std::unique_ptr<char[]> memory) noexcept;
 
   /// Memory for what is decrypted, while it lives: the loop's, or, if another
   /// connection below or above this one has that, its own.
@@ -69,6 +74,7 @@ class NetState final : public LoopExtension {
   /// Which descriptors have an owner on this loop.
   FdUses& fd_uses() noexcept { return fd_uses_; }
 
+  EventLoop& loop() const noexcept { return loop_; }
   Kernel& kernel() const noexcept { return kernel_; }
   void on_close() noexcept override;
 
@@ -81,10 +87,12 @@ class NetState final : public LoopExtension {
   // A name server that does not answer keeps a thread for a minute.
   static constexpr std::size_t kResolverThreads = 4;
 
-  explicit NetState(Kernel& kernel);
+  explicit NetState(EventLoop& loop);
 
+  EventLoop& loop_;
   Kernel& kernel_;
   std::unique_ptr<char[]> read_buffer_;
+  std::vector<std::unique_ptr<char[]>> read_buffers_;  // of those that follow
   std::unique_ptr<char[]> plain_memory_;
   std::unique_ptr<DatagramBatch> datagrams_;
   std::unique_ptr<ThreadPool> resolver_;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "net/internal/reader_state.h"
 
+#include <new>
 #include <stdexcept>
 
 #include "net/stream_reader.h"
@@ -13,8 +14,9 @@ void check_limit(std::size_t limit) {
 }
 
 ReaderState::ReaderState(EventLoop& loop, std::size_t limit)
-    : loop_(loop), net_(NetState::of(loop)), limit_(limit) {
+    : ReaderState(limit) {
   check_limit(limit);
+  begin(loop);
 }
 
 ReaderState::~ReaderState() = default;
@@ -23,21 +25,58 @@ ReaderState::~ReaderState() = default;
 
 void ReaderState::feed_data(std::string_view data) {
   if (data.empty()) return;
-  if (buffer_.empty()) {
-    if (buffer_.capacity() < NetState::kKeptBytesMin) {
-      buffer_ = net_.take_buffer();
+  append(data);
+  has_come();
+}
+
+void ReaderState::feed_received(std::string_view data) {
+  // Only for who waits: others may leave it there for long.
+  if (unread_ == nullptr && data.size() >= kLeftBytesMin && is_awaited()) {
+    auto unread = std::make_unique<Unread>();
+    unread->memory = net_->take_read_buffer(data.data());
+    if (unread->memory != nullptr) {
+      unread->end = data.size();
+      unread_ = std::move(unread);
+      return has_come();
     }
-  } else if (begin_ > buffer_.size() / 2) {
-    buffer_.erase(0, std::exchange(begin_, 0));
   }
-  buffer_.append(data);
+  feed_data(data);
+}
+
+/// Changes nothing if it throws.
+void ReaderState::append(std::string_view data) {
+  if (unread_ == nullptr) {
+    auto unread = std::make_unique<Unread>();
+    unread->text = net_->take_buffer();
+    unread->text.append(data);
+    unread_ = std::move(unread);
+    return;
+  }
+  settle();
+  std::string& text = unread_->text;
+  if (unread_->begin > text.size() / 2) {
+    text.erase(0, std::exchange(unread_->begin, 0));
+  }
+  text.append(data);
+}
+
+/// What is left where recv(2) has put it goes to a string.
+void ReaderState::settle() {
+  if (unread_->memory == nullptr) return;
+  std::string text = net_->take_buffer();
+  text.append(unread_->data());
+  unread_->text = std::move(text);
+  unread_->begin = 0;
+  net_->give_back_read_buffer(std::move(unread_->memory));
+}
+
+void ReaderState::has_come() {
   wake();
-  const std::size_t size = this->data().size();
+  const std::size_t size = data().size();
   if (is_paused_ || size < limit_ || size - limit_ <= limit_) return;
-  if (const std::shared_ptr<Transport> transport = transport_.lock()) {
-    transport->pause_reading();
-    is_paused_ = true;
-  }
+  if (transport_ == nullptr) return;
+  transport_->pause_reading();
+  is_paused_ = true;
 }
 
 void ReaderState::feed_eof() {
@@ -67,10 +106,22 @@ std::string ReaderState::take(std::size_t size) {
 }
 
 void ReaderState::drop(std::size_t size) {
-  begin_ += size;
-  if (begin_ == buffer_.size()) {
-    begin_ = 0;
-    net_.give_back(buffer_);
+  if (size > 0) {
+    unread_->begin += size;
+    if (unread_->data().empty()) {
+      if (unread_->memory != nullptr) {
+        net_->give_back_read_buffer(std::move(unread_->memory));
+      } else {
+        net_->give_back(unread_->text);
+      }
+      unread_.reset();
+    } else {
+      try {
+        settle();
+      } catch (const std::bad_alloc&) {  // NOLINT(bugprone-empty-catch)
+        // It stays where it is.
+      }
+    }
   }
   resume_if_there_is_room();
 }
@@ -80,20 +131,21 @@ void ReaderState::resume_if_there_is_room() {
 }
 
 void ReaderState::resume() {
-  if (!std::exchange(is_paused_, false)) return;
-  if (const std::shared_ptr<Transport> transport = transport_.lock()) {
-    transport->resume_reading();
-  }
+  if (!is_paused_) return;
+  is_paused_ = false;
+  if (transport_ != nullptr) transport_->resume_reading();
 }
 
-Future<void> ReaderState::wait_for_data() {
+std::uint32_t ReaderState::wait_for_data() {
+  if (unread_ != nullptr) settle();
   resume();  // or it would wait for ever
-  waiter_ = Future<void>(loop_);
-  return waiter_;
+  waiter_ = Future<void>(loop());
+  if (++wait_ == 0) ++wait_;
+  return wait_;
 }
 
-void ReaderState::stop_waiting(const Future<void>& waiter) noexcept {
-  if (waiter_ == waiter) waiter_ = Future<void>();
+void ReaderState::stop_waiting(std::uint32_t wait) noexcept {
+  if (wait == wait_) waiter_ = Future<void>();
 }
 
 std::string ReaderState::description() const {
@@ -103,8 +155,8 @@ std::string ReaderState::description() const {
   if (limit_ != kStreamLimit) text += " limit=" + std::to_string(limit_);
   if (waiter_ && !waiter_.done()) text += " waiter=" + to_string(waiter_);
   if (exception_ != nullptr) text += " exception=" + repr(exception_);
-  if (const std::shared_ptr<Transport> transport = transport_.lock()) {
-    text += " transport=" + to_string(*transport);
+  if (transport_ != nullptr) {
+    text += " transport=" + to_string(*transport_);
   }
   if (is_paused_) text += " paused";
   return text + ">";

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <exception>
 #include <memory>
 #include <string>
@@ -9,7 +10,9 @@
 #include <utility>
 
 #include "futures/future.h"
+#include "futures/internal/block_pool.h"
 #include "net/internal/net_state.h"
+#include "net/internal/stream_ref.h"
 #include "net/transport.h"
 
 namespace rondo::detail {
@@ -18,30 +21,39 @@ namespace rondo::detail {
 void check_limit(std::size_t limit);
 
 /// What the copies of a StreamReader share: bytes that came and were not read.
-class ReaderState {
+/// There is one in each connection: it is small.
+class ReaderState : public Referred {
  public:
+  /// One for `loop`.
   ReaderState(EventLoop& loop, std::size_t limit);
   ReaderState(const ReaderState&) = delete;
   ReaderState& operator=(const ReaderState&) = delete;
   ~ReaderState();
 
-  EventLoop& loop() const noexcept { return loop_; }
+  EventLoop& loop() const noexcept { return net_->loop(); }
   std::size_t limit() const noexcept { return limit_; }
-  /// Pauses `transport` from now on while there is too much to read.
-  void set_transport(std::weak_ptr<Transport> transport) noexcept {
+  /// What the bytes come from; null if they are fed by hand. It is paused
+  /// while there is too much to read.
+  const std::shared_ptr<Transport>& transport() const noexcept {
+    return transport_;
+  }
+  void set_transport(std::shared_ptr<Transport> transport) noexcept {
     transport_ = std::move(transport);
   }
 
   // -- who brings the bytes --
 
   void feed_data(std::string_view data);
+  /// The same for what a transport has received, which nobody else looks at:
+  /// if there is much of it, it is not copied, but left where it is.
+  void feed_received(std::string_view data);
   void feed_eof();
   void set_exception(std::exception_ptr error);
 
   // -- who reads them --
 
   std::string_view data() const noexcept {
-    return std::string_view(buffer_).substr(begin_);
+    return unread_ != nullptr ? unread_->data() : std::string_view();
   }
   /// The first `size` bytes, which go out of the buffer.
   std::string take(std::size_t size);
@@ -50,28 +62,61 @@ class ReaderState {
   const std::exception_ptr& exception() const noexcept { return exception_; }
   /// Whether somebody waits for more, or is about to go on with it.
   bool is_awaited() const noexcept { return waiter_ && !waiter_.cancelled(); }
-  /// Done when there is more. Nobody else waits.
-  Future<void> wait_for_data();
-  /// Whoever has had `waiter` from wait_for_data() waits no more.
-  void stop_waiting(const Future<void>& waiter) noexcept;
+  /// Begins to wait: the number of this wait, and never zero. Nobody else
+  /// waits.
+  std::uint32_t wait_for_data();
+  /// While somebody waits: done when there is more.
+  const Future<void>& waiter() const noexcept { return waiter_; }
+  /// Whoever has begun that wait waits no more.
+  void stop_waiting(std::uint32_t wait) noexcept;
 
   std::string description() const;
 
+ protected:
+  /// One that has no loop before begin().
+  explicit ReaderState(std::size_t limit) noexcept : limit_(limit) {}
+  void begin(EventLoop& loop) { net_ = &NetState::of(loop); }
+
  private:
+  /// Bytes: in a string, or where recv(2) has put them.
+  struct Unread : InBlockPool {
+    std::string_view data() const noexcept {
+      return memory != nullptr
+                 ? std::string_view(memory.get(), end).substr(begin)
+                 : std::string_view(text).substr(begin);
+    }
+    std::string text;
+    std::unique_ptr<char[]> memory;
+    std::size_t begin = 0;
+    std::size_t end = 0;  // in the memory
+  };
+  // Less is copied: the memory is the larger for it.
+  static constexpr std::size_t kLeftBytesMin = 4096;
+
+  void append(std::string_view data);
+  void settle();
+  void has_come();
   void wake();
   void resume_if_there_is_room();
   void resume();
 
-  EventLoop& loop_;
-  NetState& net_;
+  // In the room behind Referred's own.
+  std::uint32_t wait_ : 24 = 0;  // the number of the last wait
+  bool has_eof_ : 1 = false;
+  bool is_paused_ : 1 = false;
+
+ protected:
+  // Of a StreamProtocol; here because there is room.
+  bool is_writing_paused_ : 1 = false;
+  bool is_lost_ : 1 = false;
+
+ private:
+  NetState* net_ = nullptr;
   const std::size_t limit_;
-  std::weak_ptr<Transport> transport_;
-  std::string buffer_;
-  std::size_t begin_ = 0;
+  std::shared_ptr<Transport> transport_;
+  std::unique_ptr<Unread> unread_;  // never without a byte
   Future<void> waiter_;
   std::exception_ptr exception_;
-  bool has_eof_ = false;
-  bool is_paused_ = false;
 };
 
 }  // namespace rondo::detail

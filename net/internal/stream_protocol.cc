@@ -9,10 +9,16 @@
 
 namespace rondo::detail {
 
+StreamProtocol::StreamProtocol(std::size_t limit,
+                               std::shared_ptr<const StreamHandler> handler)
+    : ReaderState(limit) {
+  if (handler != nullptr) rare().handler = std::move(handler);
+}
+
 void StreamProtocol::connection_made(Transport& transport) {
-  reader_.emplace(transport.loop(), limit_);
-  state().set_transport(transport.weak_from_this());
-  if (handler_ != nullptr) handle(transport);
+  begin(transport.loop());
+  set_transport(transport.shared_from_this());
+  if (rare_ != nullptr && rare_->handler != nullptr) handle(transport);
 }
 
 /// Reports what the handler fails with, and closes the connection (CPython
@@ -20,9 +26,12 @@ void StreamProtocol::connection_made(Transport& transport) {
 void StreamProtocol::handle(Transport& transport) {
   const std::shared_ptr<Transport> kept = transport.shared_from_this();
   // The task runs code of the handler's, which may be a lambda: kept, too.
-  const std::shared_ptr<const StreamHandler> handler = std::move(handler_);
-  const AnyFuture task = (*handler)(StreamReader(reader()),
-                                    StreamWriter(kept, shared_from_this()));
+  const std::shared_ptr<const StreamHandler> handler =
+      std::move(rare_->handler);
+  rare_.reset();
+  const auto self =
+      std::static_pointer_cast<StreamProtocol>(transport.get_protocol());
+  const AnyFuture task = (*handler)(StreamReader(self), StreamWriter(self));
   if (!task) return;
   task.add_done_callback([kept, handler](const AnyFuture& done) {
     if (!done.cancelled() && done.exception() == nullptr) return;
@@ -36,18 +45,9 @@ void StreamProtocol::handle(Transport& transport) {
   });
 }
 
-void StreamProtocol::set_upgraded(std::shared_ptr<Transport> transport) {
-  state().set_transport(transport);
-  upgraded_ = std::move(transport);
-}
-
-void StreamProtocol::data_received(std::string_view data) {
-  state().feed_data(data);
-}
-
 /// Half open: the handler may have something left to say.
 bool StreamProtocol::eof_received() {
-  state().feed_eof();
+  feed_eof();
   return true;
 }
 
@@ -55,19 +55,19 @@ void StreamProtocol::connection_lost(std::exception_ptr error) {
   is_lost_ = true;
   error_ = error;
   if (error == nullptr) {
-    state().feed_eof();
+    feed_eof();
   } else {
-    state().set_exception(error);
+    set_exception(error);
   }
-  if (waiters_ == nullptr) return;
-  const Waiters waiters = std::exchange(*waiters_, {});
-  for (const Future<void>& closer : waiters.closers) end(closer);
-  for (const Future<void>& drainer : waiters.drainers) end(drainer);
+  if (rare_ == nullptr) return;
+  const std::unique_ptr<Rare> waiters = std::move(rare_);
+  for (const Future<void>& closer : waiters->closers) end(closer);
+  for (const Drainer& drainer : waiters->drainers) end(drainer.future);
 }
 
-StreamProtocol::Waiters& StreamProtocol::waiters() {
-  if (waiters_ == nullptr) waiters_ = std::make_unique<Waiters>();
-  return *waiters_;
+StreamProtocol::Rare& StreamProtocol::rare() {
+  if (rare_ == nullptr) rare_ = std::make_unique<Rare>();
+  return *rare_;
 }
 
 void StreamProtocol::end(const Future<void>& future) const {
@@ -81,11 +81,11 @@ void StreamProtocol::end(const Future<void>& future) const {
 }
 
 Future<void> StreamProtocol::wait_closed() {
-  const Future<void> closed(state().loop());
+  const Future<void> closed(loop());
   if (is_lost_) {
     end(closed);
   } else {
-    std::vector<Future<void>>& closers = waiters().closers;
+    std::vector<Future<void>>& closers = rare().closers;
     std::erase_if(closers, [](const Future<void>& c) { return c.done(); });
     closers.push_back(closed);
   }
@@ -93,21 +93,24 @@ Future<void> StreamProtocol::wait_closed() {
 }
 
 void StreamProtocol::resume_writing() {
-  is_paused_ = false;
-  if (waiters_ == nullptr) return;
-  for (const Future<void>& drainer : std::exchange(waiters_->drainers, {})) {
-    if (!drainer.done()) drainer.set_result();
+  is_writing_paused_ = false;
+  if (rare_ == nullptr) return;
+  for (const Drainer& drainer : rare_->drainers) {
+    if (!drainer.future.done()) drainer.future.set_result();
   }
 }
 
-Future<void> StreamProtocol::add_drainer() {
-  std::vector<Future<void>>& drainers = waiters().drainers;
-  drainers.emplace_back(state().loop());
-  return drainers.back();
+std::pair<std::uint32_t, const Future<void>&> StreamProtocol::add_drainer() {
+  Rare& all = rare();
+  if (++all.drains == 0) ++all.drains;
+  all.drainers.emplace_back(all.drains, Future<void>(loop()));
+  return {all.drains, all.drainers.back().future};
 }
 
-void StreamProtocol::remove_drainer(const Future<void>& drainer) noexcept {
-  if (waiters_ != nullptr) std::erase(waiters_->drainers, drainer);
+void StreamProtocol::remove_drainer(std::uint32_t number) noexcept {
+  if (rare_ == nullptr) return;
+  std::erase_if(rare_->drainers,
+                [&](const Drainer& d) { return d.number == number; });
 }
 
 }  // namespace rondo::detail

@@ -1,16 +1,15 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <cstdint>
 #include <exception>
 #include <functional>
 #include <memory>
-#include <optional>
 #include <string_view>
 #include <utility>
 #include <vector>
 
 #include "futures/future.h"
-#include "futures/task.h"
 #include "net/internal/reader_state.h"
 #include "net/protocol.h"
 #include "net/stream_reader.h"
@@ -22,64 +21,55 @@ namespace rondo::detail {
 /// for a plain function.
 using StreamHandler = std::function<AnyFuture(StreamReader, StreamWriter)>;
 
-/// Between a transport and its two streams. asyncio's StreamReaderProtocol.
-class StreamProtocol final
-    : public Protocol,
-      public std::enable_shared_from_this<StreamProtocol> {
+/// Between a transport and its two streams, and what both of these refer to:
+/// one object for each connection. asyncio's StreamReaderProtocol, and its
+/// StreamReader.
+class StreamProtocol final : public Protocol, public ReaderState {
  public:
   /// `handler` is null for a client.
   StreamProtocol(std::size_t limit,
-                 std::shared_ptr<const StreamHandler> handler) noexcept
-      : limit_(limit), handler_(std::move(handler)) {}
+                 std::shared_ptr<const StreamHandler> handler);
 
-  /// There is one since connection_made(). It keeps this.
-  std::shared_ptr<ReaderState> reader() {
-    return std::shared_ptr<ReaderState>(shared_from_this(), &state());
-  }
   /// Done when the connection has ended. One for each who asks: a task that is
   /// cancelled cancels what it waits for.
   Future<void> wait_closed();
   bool is_lost() const noexcept { return is_lost_; }
-  /// What the streams go through since start_tls(); null before.
-  const std::shared_ptr<Transport>& upgraded() const noexcept {
-    return upgraded_;
+  bool is_paused() const noexcept { return is_writing_paused_; }
+  /// Begins to wait until writing goes on: the number of this drain, and what
+  /// it waits for, which stays until remove_drainer().
+  std::pair<std::uint32_t, const Future<void>&> add_drainer();
+  void remove_drainer(std::uint32_t number) noexcept;
+  /// While a stream refers to it: as a transport keeps it.
+  std::shared_ptr<StreamProtocol> shared() noexcept {
+    return Referred::shared(*this);
   }
-  void set_upgraded(std::shared_ptr<Transport> transport);
-  bool is_paused() const noexcept { return is_paused_; }
-  /// Done when writing goes on.
-  Future<void> add_drainer();
-  void remove_drainer(const Future<void>& drainer) noexcept;
 
   void connection_made(Transport& transport) override;
-  void data_received(std::string_view data) override;
+  void data_received(std::string_view data) override { feed_received(data); }
   bool eof_received() override;
   void connection_lost(std::exception_ptr error) override;
-  void pause_writing() override { is_paused_ = true; }
+  void pause_writing() override { is_writing_paused_ = true; }
   void resume_writing() override;
 
  private:
-  /// Those who wait. Most connections have none.
-  struct Waiters {
-    std::vector<Future<void>> drainers;
+  struct Drainer {
+    std::uint32_t number;
+    Future<void> future;
+  };
+  /// What a connection has before it is made, or while somebody waits.
+  struct Rare : InBlockPool {
+    std::shared_ptr<const StreamHandler> handler;  // until connection_made()
+    std::vector<Drainer> drainers;
+    std::uint32_t drains = 0;  // begun so far
     std::vector<Future<void>> closers;
   };
 
-  ReaderState& state() noexcept {
-    // NOLINTNEXTLINE(bugprone-unchecked-optional-access): see reader()
-    return *reader_;
-  }
   void handle(Transport& transport);
   void end(const Future<void>& future) const;
-  Waiters& waiters();
+  Rare& rare();
 
-  const std::size_t limit_;
-  std::optional<ReaderState> reader_;
-  std::shared_ptr<const StreamHandler> handler_;
-  std::unique_ptr<Waiters> waiters_;
-  std::shared_ptr<Transport> upgraded_;
+  std::unique_ptr<Rare> rare_;
   std::exception_ptr error_;  // what the connection has ended with
-  bool is_paused_ = false;
-  bool is_lost_ = false;
 };
 
 }  // namespace rondo::detail

@@ -288,7 +288,7 @@ struct TwoDrain : World {
       std::make_shared<FakeTransport>(loop);
   std::shared_ptr<detail::StreamProtocol> protocol =
       std::make_shared<detail::StreamProtocol>(kStreamLimit, nullptr);
-  StreamWriter writer{transport, protocol};
+  StreamWriter writer{protocol};
   std::string log;
 };
 
