@@ -54,8 +54,9 @@ char* NetState::read_buffer() {
   return read_buffer_.get();
 }
 
-std::unique_ptr<char[]> NetState::take_read_buffer(const char* data) noexcept {
-  if (data != read_buffer_.get()) return nullptr;
+std::unique_ptr<char[]> NetState::take_read_buffer(
+    std::string_view data) noexcept {
+  if (data.data() != read_buffer_.get()) return nullptr;
   return std::move(read_buffer_);
 }
 

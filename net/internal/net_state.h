@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "net/internal/fd_uses.h"
@@ -33,8 +34,8 @@ class NetState final : public LoopExtension {
   /// they are first touched.
   char* read_buffer();
   /// That memory itself, for who goes on with what is at its beginning: it need
-  /// not be copied. Null if `data` is somewhere else.
-  std::unique_ptr<char[]> take_read_buffer(const char* data) noexcept;
+  /// not be copied. Null if `data` does not begin there.
+  std::unique_ptr<char[]> take_read_buffer(std::string_view data) noexcept;
   /// Keeps it for the next recv(2).
   void give_back_read_buffer(std::unique_ptr<char[]> memory) noexcept;
 

@@ -33,7 +33,7 @@ void ReaderState::feed_received(std::string_view data) {
   // Only for who waits: others may leave it there for long.
   if (unread_ == nullptr && data.size() >= kLeftBytesMin && is_awaited()) {
     auto unread = std::make_unique<Unread>();
-    unread->memory = net_->take_read_buffer(data.data());
+    unread->memory = net_->take_read_buffer(data);
     if (unread->memory != nullptr) {
       unread->end = data.size();
       unread_ = std::move(unread);
@@ -140,7 +140,8 @@ std::uint32_t ReaderState::wait_for_data() {
   if (unread_ != nullptr) settle();
   resume();  // or it would wait for ever
   waiter_ = Future<void>(loop());
-  if (++wait_ == 0) ++wait_;
+  wait_ = (wait_ + 1u) & kWaitMax;
+  if (wait_ == 0) wait_ = 1;
   return wait_;
 }
 

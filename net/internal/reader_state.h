@@ -93,6 +93,8 @@ class ReaderState : public Referred {
   // Less is copied: the memory is the larger for it.
   static constexpr std::size_t kLeftBytesMin = 4096;
 
+  static constexpr std::uint32_t kWaitMax = (1u << 24) - 1;
+
   void append(std::string_view data);
   void settle();
   void has_come();
