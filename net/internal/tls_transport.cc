@@ -29,6 +29,8 @@ namespace {
 constexpr std::size_t kWriteBytes = std::size_t{256} * 1024;
 // asyncio's LOG_THRESHOLD_FOR_CONNLOST_WRITES.
 constexpr unsigned kLostWritesLogged = 5;
+// How long a client that is refused is waited for.
+constexpr Duration kLingerTime = std::chrono::seconds(1);
 
 std::string name_to_check(const TlsOptions& options,
                           const std::string& server_hostname) {
@@ -517,8 +519,8 @@ void TlsTransport::close() {
 }
 
 void TlsTransport::abort() {
-  if (state_ >= State::kAborting) return;
-  state_ = State::kAborting;
+  if (state_ == State::kEnded) return;
+  state_ = State::kAborting;  // it may be, see linger()
   deadline_.cancel();
   below_->abort();
 }
@@ -530,6 +532,7 @@ void TlsTransport::set_deadline(Duration delay) {
 
 void TlsTransport::on_deadline() {
   if (state_ == State::kHandshake) return fail(timed_out(handshake_timeout_));
+  if (state_ == State::kAborting) return below_->abort();  // see linger()
   const std::size_t unsent = get_write_buffer_size();
   if (unsent != 0 && unsent < unsent_at_deadline_) {  // slow, but not dead
     unsent_at_deadline_ = unsent;
@@ -597,6 +600,8 @@ bool TlsTransport::tell(const char* message, Callback&& callback) {
 /// The peer is told why, if it will listen.
 void TlsTransport::fail(const std::exception_ptr& error) noexcept {
   if (state_ >= State::kAborting) return;
+  const bool refuses = state_ == State::kHandshake && engine_.is_server() &&
+                       !engine_.output().empty();
   state_ = State::kAborting;
   error_ = error;
   deadline_.cancel();
@@ -607,11 +612,24 @@ void TlsTransport::fail(const std::exception_ptr& error) noexcept {
   });
   try {
     send_output();
-    if (below_->get_write_buffer_size() == 0) return below_->close();
+    if (below_->get_write_buffer_size() == 0) {
+      return refuses ? linger() : below_->close();
+    }
   } catch (...) {  // NOLINT(bugprone-empty-catch)
     // Then without.
   }
   below_->abort();
+}
+
+/// A client that sends more than was read resets the connection when that is
+/// closed, and may never hear why. So it is read on, and nothing made of it,
+/// until it ends or its time is over; unless somebody waits for the handshake.
+void TlsTransport::linger() {
+  if (made_ || below_->is_closing() || !below_->can_write_eof()) {
+    return below_->close();
+  }
+  set_deadline(kLingerTime);
+  below_->write_eof();
 }
 
 // -- what it is --------------------------------------------------------------

@@ -31,7 +31,8 @@ namespace rondo::detail {
 ///                           deadline                         |
 ///                           (connection_lost() is queued)    +--> ended
 ///
-/// The transport below keeps it, as it does any protocol.
+/// A server that refuses a client in its handshake stays in aborting for a
+/// moment, see linger(). The transport below keeps it, as it does any protocol.
 class TlsTransport final : public Transport,
                            public Protocol,
                            private LoopBound {
@@ -131,6 +132,7 @@ class TlsTransport final : public Transport,
   template <class Callback>
   bool tell(const char* message, Callback&& callback);
   void fail(const std::exception_ptr& error) noexcept;
+  void linger();
   void abandon() noexcept override;
 
   EventLoop& loop_;
