@@ -57,24 +57,48 @@ void SocketWait::begin(EventLoop& loop) {
   loop_ = &loop;
 }
 
+/// What the loop calls. It knows when the loop has let go of it: a socket that
+/// was closed below a waiting operation may have given its number to another,
+/// which is not to be forgotten in its place.
+class SocketWait::Watch {
+ public:
+  explicit Watch(SocketWait& wait) noexcept : wait_(&wait) {
+    wait.watch_ = this;
+  }
+  Watch(Watch&& other) noexcept : wait_(std::exchange(other.wait_, nullptr)) {
+    if (wait_ != nullptr) wait_->watch_ = this;
+  }
+  Watch& operator=(Watch&&) = delete;
+  ~Watch() { forget(); }
+
+  void operator()() const {
+    if (wait_ != nullptr && !wait_->ready_.done()) wait_->ready_.set_result();
+  }
+  void forget() noexcept {
+    if (SocketWait* const wait = std::exchange(wait_, nullptr)) {
+      wait->watch_ = nullptr;
+    }
+  }
+
+ private:
+  SocketWait* wait_;
+};
+
 Step SocketWait::wait() {
   ready_ = Future<void>(*loop_);
-  if (!is_watched_) {
-    auto on_ready = [this] {
-      if (!ready_.done()) ready_.set_result();
-    };
+  if (watch_ == nullptr) {
     if (use_ == FdUse::kReading) {
-      loop_->add_reader(fd_, on_ready);
+      loop_->add_reader(fd_, Watch(*this));
     } else {
-      loop_->add_writer(fd_, on_ready);
+      loop_->add_writer(fd_, Watch(*this));
     }
-    is_watched_ = true;
   }
   return Step::wait(ready_);
 }
 
 void SocketWait::pause() noexcept {
-  if (!std::exchange(is_watched_, false)) return;
+  if (watch_ == nullptr) return;
+  watch_->forget();
   if (use_ == FdUse::kReading) {
     loop_->remove_reader(fd_);
   } else {

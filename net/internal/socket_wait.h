@@ -16,6 +16,7 @@ class SocketWait {
  public:
   SocketWait(int fd, FdUse use, const char* operation) noexcept
       : fd_(fd), use_(use), operation_(operation) {}
+  /// Not while it waits.
   SocketWait(SocketWait&&) = default;
   ~SocketWait() { stop(); }
 
@@ -39,12 +40,14 @@ class SocketWait {
   static bool would_block() noexcept;
 
  private:
+  class Watch;
+
   const int fd_;
   const FdUse use_;
   const char* const operation_;
   EventLoop* loop_ = nullptr;
   FdUses::Claim claim_;
-  bool is_watched_ = false;
+  Watch* watch_ = nullptr;  // while it is watched
   Future<void> ready_;
 };
 

@@ -402,6 +402,41 @@ TEST(DescriptorMuseum, ACancelledOperationIsForgottenBeforeAnybodyHearsOfIt) {
   }
 }
 
+// The socket was closed below a waiting operation: a mistake, but not one that
+// the next owner of the number has to pay for when that is cancelled.
+TEST(DescriptorMuseum, AnOperationWhoseSocketIsGoneLeavesTheNextOwnerAlone) {
+  for (const bool sends : {false, true}) {
+    for (const bool runs_between : {false, true}) {
+      SCOPED_TRACE(std::string(sends ? "sends" : "receives") +
+                   (runs_between ? ", later" : ", at once"));
+      EventLoop loop;
+      const Reports reports(loop);
+      SocketPair pair;
+      const int number = pair.a.get();
+      if (sends) fill(number);
+      auto receiving =
+          sends ? Task<std::string>() : sock_recv(number, 10).start(loop);
+      auto sending =
+          sends ? sock_sendall(number, "x").start(loop) : Task<void>();
+      run_passes(loop, 2);
+      pair.a.reset();
+      SocketPair next = pair_under(number);
+      const auto protocol = std::make_shared<Recorder>();
+      const auto transport = test::connect(loop, std::move(next.a), protocol);
+      if (runs_between) run_passes(loop, 3);
+      sends ? sending.cancel() : receiving.cancel();
+      run_passes(loop, 3);
+      EXPECT_TRUE(sends ? sending.cancelled() : receiving.cancelled());
+      write_text(next.b.get(), "still there?");
+      run_passes(loop, 3);
+      EXPECT_EQ(protocol->received, "still there?");
+      EXPECT_EQ(protocol->losses, 0);
+      transport->abort();
+      run_passes(loop, 2);
+    }
+  }
+}
+
 // A connection that was there when the cancel came is with the operation or
 // with the next one, at whatever moment of the pass that was.
 TEST(DescriptorMuseum, AConnectionIsLostToNoCancelledAccept) {
