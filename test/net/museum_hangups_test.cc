@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdint>
 #include <functional>
@@ -249,6 +250,49 @@ TEST(HangupMuseum, OperationsOnAClosedPeerDoNotKillTheProcess) {
   EXPECT_EQ(story,
             "std::system_error: sock_sendto: Broken pipe; std::system_error: "
             "sendfile: Broken pipe; ");
+}
+
+// -- pressure -----------------------------------------------------------------
+
+// The high-water mark counts what writelines() writes, too.
+TEST(PressureMuseum, ManyPiecesPressAsMuchAsOne) {
+  const std::string piece(1024, 'p');
+  const std::vector<std::string_view> pieces(100, piece);
+  TransportPair pair;
+  pair.block();
+  pair.transport->writelines(pieces);
+  run_passes(pair.loop, 2);
+  EXPECT_EQ(pair.protocol->calls, (Calls{"made", "pause"}));
+  pair.kernel.stop_failing();
+  EXPECT_EQ(pair.read(102'400).size(), 102'400u);
+  run_passes(pair.loop, 2);
+  EXPECT_EQ(pair.protocol->calls, (Calls{"made", "pause", "resume"}));
+
+  test::StreamPair streams;
+  streams.fill_up(1);
+  streams.writer.transport().set_write_buffer_limits();
+  const auto written = streams.writer.writelines(pieces).start(streams.loop);
+  run_passes(streams.loop, 3);
+  EXPECT_FALSE(written.done());
+  EXPECT_TRUE(streams.read_until([&] { return written.done(); }));
+}
+
+// A reader that is as fast as we are does not keep the loop with one writer.
+TEST(PressureMuseum, AWriterWithMuchToSayTakesTurns) {
+  TransportPair pair;
+  pair.transport->set_write_buffer_limits(1 << 30);
+  constexpr std::size_t kAll = 4'000'000;
+  pair.transport->write(std::string(kAll, 'x'));
+  std::size_t got = 0;
+  std::uint64_t most = 0;
+  ASSERT_TRUE(run_until(pair.loop, [&] {
+    got += read_text(pair.peer.get()).size();
+    const std::uint64_t before = pair.sends();
+    run_one_pass(pair.loop);
+    most = std::max(most, pair.sends() - before);
+    return got == kAll;
+  }));
+  EXPECT_LE(most, 1u);
 }
 
 // -- accepting ----------------------------------------------------------------
