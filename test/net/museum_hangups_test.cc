@@ -226,6 +226,16 @@ TEST(HangupMuseum, AnEndpointOutlivesItsNetwork) {
   }
 }
 
+// Nobody can be reached at port 0: the kernel says EINVAL.
+TEST(HangupMuseum, AnAddressOfNobodyIsToldAndTheEndpointStaysOpen) {
+  DatagramPair pair;
+  pair.bound->sendto("to nobody", Address::inet("127.0.0.1", 0));
+  pair.bound->sendto("to somebody", pair.connected->sockname());
+  ASSERT_TRUE(run_until(pair.loop, [&] { return pair.client->count == 1; }));
+  EXPECT_EQ(pair.server->errors, std::vector<int>{EINVAL});
+  EXPECT_FALSE(pair.bound->is_closing());
+}
+
 TEST(HangupMuseum, OperationsOnAClosedPeerDoNotKillTheProcess) {
   const std::string story = in_child([]() -> std::string {
     ::signal(SIGPIPE, SIG_DFL);
@@ -368,6 +378,40 @@ TEST(AcceptMuseum, AnErrorOfTheListenerIsToldAndDoesNotSpin) {
     world.clock.spend(std::chrono::milliseconds(1001));
     run_passes(world.loop, 4);
     EXPECT_EQ(world.made, 1);
+  }
+}
+
+// At each step of the passes in which a connection is accepted: it is made and
+// lost, or neither, and the server's end is waited for.
+TEST(AcceptMuseum, AServerMayBeClosedAtAnyMomentOfAnAccept) {
+  for (const bool encrypts : {false, true}) {
+    for (int moment = 0; moment < 12; ++moment) {
+      SCOPED_TRACE(moment);
+      EventLoop loop;
+      const Reports reports(loop);
+      const auto protocol = std::make_shared<Recorder>();
+      ServerOptions options;
+      if (encrypts) options.tls(test::shared_server_context());
+      const Server server = finish(
+          loop,
+          create_server([&] { return protocol; }, "127.0.0.1", 0, options));
+      const Address address = server.sockets().at(0).getsockname();
+      UniqueFd client(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+      ASSERT_EQ(
+          ::connect(client.get(), address.native(), address.native_size()), 0);
+      const std::function<void()> steps[] = {
+          [&] { loop.poll_events(Duration::zero()); }, [&] { loop.collect(); },
+          [&] { loop.run_ready(); }};
+      for (int step = 0; step < moment; ++step) steps[step % 3]();
+      server.close();
+      const Future<void> closed = server.wait_closed();
+      for (int step = moment; step % 3 != 0; ++step) steps[step % 3]();
+      client.reset();
+      ASSERT_TRUE(run_until(loop, [&] { return closed.done(); }));
+      EXPECT_EQ(server.client_count(), 0u);
+      EXPECT_EQ(protocol->losses, protocol->transport == nullptr ? 0 : 1);
+      EXPECT_EQ(reports.messages, Calls());
+    }
   }
 }
 
