@@ -186,8 +186,8 @@ TEST(DescriptorMuseum, AnEndpointThatHasEndedLeavesTheNextOwnerAlone) {
 // In asyncio the number of a writer that nobody closes is free while the loop
 // still watches it: the next connection under that number is never read.
 TEST(DescriptorMuseum, StreamsThatNobodyClosesDoNotSilenceTheNextConnection) {
-  const std::size_t before = count_open_descriptors();
-  EventLoop loop;
+  ScriptedKernel kernel;
+  EventLoop loop(LoopOptions().kernel(kernel));
   const Reports reports(loop);
   const Server server =
       finish(loop, start_server(
@@ -209,12 +209,12 @@ TEST(DescriptorMuseum, StreamsThatNobodyClosesDoNotSilenceTheNextConnection) {
   EXPECT_TRUE(run_until(loop, [&] { return closed.done(); }));
   EXPECT_EQ(reports.messages, Calls());
   loop.close();
-  EXPECT_EQ(count_open_descriptors(), before);
+  EXPECT_EQ(kernel.open_descriptors(), std::vector<int>());
 }
 
 TEST(DescriptorMuseum, EndpointsThatNobodyKeepsGoOn) {
-  const std::size_t before = count_open_descriptors();
-  EventLoop loop;
+  ScriptedKernel kernel;
+  EventLoop loop(LoopOptions().kernel(kernel));
   const Reports reports(loop);
   const auto protocol = std::make_shared<DatagramRecorder>();
   DatagramOptions options = test::any_port();
@@ -235,7 +235,7 @@ TEST(DescriptorMuseum, EndpointsThatNobodyKeepsGoOn) {
   EXPECT_EQ(protocol->losses, 0);
   EXPECT_EQ(reports.messages, Calls());
   loop.close();
-  EXPECT_EQ(count_open_descriptors(), before + 1);  // the test's own
+  EXPECT_EQ(kernel.open_descriptors(), std::vector<int>());
 }
 
 // -- a duplicate that outlives the original -----------------------------------
