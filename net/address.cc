@@ -109,6 +109,20 @@ Address Address::from_native(const ::sockaddr* native, ::socklen_t size) {
   const auto copy = [&](auto& to) {
     if (size >= sizeof to) std::memcpy(&to, native, sizeof to);
   };
+  const auto copy_name = [&] {
+    auto* name = new UnixName{};
+    name->size = std::min<::socklen_t>(size, sizeof name->address);
+    std::memcpy(&name->address, native, name->size);
+    // The NUL of a path may be counted in or not. Here it is.
+    if (name->size > kPathAt && name->address.sun_path[0] != '\0') {
+      const std::size_t length =
+          ::strnlen(name->address.sun_path, name->size - kPathAt);
+      name->size = static_cast<::socklen_t>(
+          std::min(kPathAt + length + 1, sizeof name->address));
+    }
+    address.unix_.family = AF_UNIX;
+    address.unix_.name = name;
+  };
   if (size < sizeof native->sa_family) return address;
   switch (native->sa_family) {
     case AF_INET:
@@ -117,21 +131,9 @@ Address Address::from_native(const ::sockaddr* native, ::socklen_t size) {
     case AF_INET6:
       copy(address.in6_);
       break;
-    case AF_UNIX: {
-      auto* name = new UnixName{};
-      name->size = std::min<::socklen_t>(size, sizeof name->address);
-      std::memcpy(&name->address, native, name->size);
-      // The NUL of a path may be counted in or not. Here it is.
-      if (name->size > kPathAt && name->address.sun_path[0] != '\0') {
-        const std::size_t length =
-            ::strnlen(name->address.sun_path, name->size - kPathAt);
-        name->size = static_cast<::socklen_t>(
-            std::min(kPathAt + length + 1, sizeof name->address));
-      }
-      address.unix_.family = AF_UNIX;
-      address.unix_.name = name;
+    case AF_UNIX:
+      copy_name();
       break;
-    }
     default:
       break;
   }
@@ -209,18 +211,25 @@ bool operator==(const Address& a, const Address& b) noexcept {
   }
 }
 
+namespace {
+
+std::string flow_and_scope(const Address& address) {
+  ::sockaddr_in6 native;
+  std::memcpy(&native, address.native(), sizeof native);
+  return std::to_string(ntohl(native.sin6_flowinfo)) + ", " +
+         std::to_string(native.sin6_scope_id);
+}
+
+}  // namespace
+
 std::string to_string(const Address& address) {
   switch (address.family()) {
     case AF_INET:
       return "('" + address.host() + "', " + std::to_string(address.port()) +
              ")";
-    case AF_INET6: {
-      ::sockaddr_in6 native;
-      std::memcpy(&native, address.native(), sizeof native);
+    case AF_INET6:
       return "('" + address.host() + "', " + std::to_string(address.port()) +
-             ", " + std::to_string(ntohl(native.sin6_flowinfo)) + ", " +
-             std::to_string(native.sin6_scope_id) + ")";
-    }
+             ", " + flow_and_scope(address) + ")";
     case AF_UNIX:
       return address.path();
     default:

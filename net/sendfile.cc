@@ -191,12 +191,10 @@ Step Sendfile::write(EventLoop& loop) {
     }
     if (protocol_->is_paused()) return Step::wait(protocol_->turn());
     switch (sender_.read(loop, kernel)) {
-      case Outcome::kMore: {
-        const std::string_view chunk = sender_.chunk();
-        transport_->write(chunk);
-        sender_.sent(chunk.size());
+      case Outcome::kMore:
+        transport_->write(sender_.chunk());
+        sender_.sent(sender_.chunk().size());
         break;
-      }
       case Outcome::kReading:
         return Step::wait(sender_.reading());
       case Outcome::kDone:

@@ -276,19 +276,13 @@ struct ChildTransport::End {
 void ChildTransport::queue_end() {
   try {
     loop_.call_soon(End{this}, std::source_location());
-    end_is_queued_ = true;
   } catch (const std::bad_alloc&) {
     if (!is_waiting()) LoopAccess::at_pass_end(loop_, *this);  // tries again
   }
 }
 
-void ChildTransport::on_pass_end() {
-  if (is_over_) {
-    release();
-  } else if (!end_is_queued_) {
-    queue_end();
-  }
-}
+/// Only an end that could not be queued waits for this.
+void ChildTransport::on_pass_end() { queue_end(); }
 
 void ChildTransport::end() {
   if (is_over_) return;

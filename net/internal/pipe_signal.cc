@@ -23,12 +23,12 @@ bool is_pending() noexcept {
 }
 
 /// Takes one that is pending; the kernel gives the thread's own first. Neither
-/// this nor sigpending(2) can fail, so they are no part of the Kernel.
+/// this, which does not wait and so is not interrupted, nor sigpending(2) can
+/// fail, so they are no part of the Kernel.
 void take_pending() noexcept {
   const ::sigset_t set = pipe_signal();
   const ::timespec no_time{};
-  while (::sigtimedwait(&set, nullptr, &no_time) < 0 && errno == EINTR) {
-  }
+  ::sigtimedwait(&set, nullptr, &no_time);
 }
 
 }  // namespace

@@ -34,7 +34,6 @@ class ServerState final : private TransportOwner, private LoopBound {
   EventLoop& loop() const noexcept { return loop_; }
   std::vector<ListeningSocket> sockets() const;
   bool is_serving() const noexcept { return is_serving_; }
-  bool is_closed() const noexcept { return is_closed_; }
   std::size_t client_count() const noexcept { return clients_.size(); }
   void start_serving();
   void close() noexcept;

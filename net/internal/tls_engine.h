@@ -52,8 +52,6 @@ class TlsEngine {
   void feed(std::string_view input);
   /// Copies what was not used of feed(), for later. False without memory.
   bool keep_rest() noexcept;
-  /// Whether something is left that was fed.
-  bool has_input() const noexcept { return !input_.empty(); }
 
   Outcome handshake();
   /// Decrypts into `to`; how much of it, if kDone.
@@ -63,9 +61,6 @@ class TlsEngine {
   Outcome write(std::string_view data);
   /// Says that no more will be written. The same.
   Outcome shut_down();
-  bool has_peer_ended() const noexcept {
-    return (SSL_get_shutdown(ssl_.get()) & SSL_RECEIVED_SHUTDOWN) != 0;
-  }
 
   /// What is to be sent. To be emptied by the caller.
   std::string& output() noexcept { return output_; }
