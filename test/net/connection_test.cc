@@ -309,6 +309,33 @@ TEST(CreateConnection, RefusesNoAddressAndNoSocket) {
       std::invalid_argument);
 }
 
+TEST(CreateConnection, TakesNoSocketButAStream) {
+  ScriptedKernel kernel;
+  EventLoop loop(LoopOptions().kernel(kernel));
+  const auto connecting = [&](int kind) {
+    UniqueFd socket(kernel.socket(AF_INET, kind, 0), kernel);
+    const std::string fd = std::to_string(socket.get());
+    std::string thrown = thrown_by([&] {
+      finish(loop,
+             create_connection([] { return std::make_shared<Recorder>(); },
+                               std::move(socket)));
+    });
+    if (const std::size_t at = thrown.find("fd " + fd); at != thrown.npos) {
+      thrown.replace(at + 3, fd.size(), "N");
+    }
+    return thrown;
+  };
+  EXPECT_EQ(connecting(SOCK_DGRAM),
+            "std::invalid_argument: A Stream Socket was expected, got fd N of "
+            "type 2");
+  kernel.fail(KernelCall::kGetsockopt, ENOTSOCK);
+  EXPECT_EQ(connecting(SOCK_STREAM),
+            "std::system_error: SO_TYPE of fd N: Socket operation on "
+            "non-socket");
+  loop.close();
+  EXPECT_EQ(kernel.open_descriptors(), std::vector<int>());
+}
+
 TEST(CreateConnection, PassesOnWhatTheFactoryThrows) {
   const Listener listener;
   World world;

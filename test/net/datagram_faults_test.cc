@@ -14,6 +14,7 @@
 #include "reactor/snapshot.h"
 #include "test/net/datagram_pair.h"
 #include "test/support/allocation.h"
+#include "test/support/log_capture.h"
 
 namespace rondo {
 namespace {
@@ -191,6 +192,38 @@ TEST(DatagramFaults, AKernelWithoutMemoryIsAskedAgainLater) {
   EXPECT_EQ(pair.client->errors, Errors());
 }
 
+// What was sent is thrown away from time to time, not at each sendto().
+TEST(DatagramFaults, KeepsTheOrderOfWhatIsBehindThoseThatWereSent) {
+  DatagramPair pair;
+  pair.kernel.fail(KernelCall::kSendmmsg, EAGAIN);
+  Texts sent;
+  for (int n = 0; n < 40; ++n) {
+    sent.push_back(std::to_string(n));
+    pair.connected->sendto(sent.back());
+  }
+  pair.kernel.fail(KernelCall::kSendmmsg, EAGAIN, {.from_call = 2});
+  const std::uint64_t calls = pair.kernel.calls(KernelCall::kSendmmsg);
+  ASSERT_TRUE(run_until(pair.loop, [&] {
+    return pair.kernel.calls(KernelCall::kSendmmsg) >= calls + 2;
+  }));
+  EXPECT_NE(pair.connected->get_write_buffer_size(), 0u);
+  sent.emplace_back("behind");
+  pair.connected->sendto("behind");
+  ASSERT_TRUE(pair.served(41));
+  EXPECT_EQ(pair.server->received, sent);
+}
+
+TEST(DatagramFaults, AfterItsEndEachSendtoButTheFirstFewIsLogged) {
+  const LogCapture log;
+  DatagramPair pair;
+  pair.connected->abort();
+  for (int n = 0; n < 10; ++n) pair.connected->sendto("x");
+  const Texts lines = log.lines();
+  const auto count = std::count(lines.begin(), lines.end(),
+                                "warning: socket.send() raised exception.");
+  EXPECT_EQ(count, 6);
+}
+
 TEST(DatagramFaults, AnEndWhileItWaitsTakesTheTimerBack) {
   DatagramPair pair;
   pair.block(ENOBUFS);
@@ -359,6 +392,19 @@ TEST(DatagramFaults, SystemExitLosesNoDatagram) {
   ASSERT_TRUE(pair.served(6));
   EXPECT_EQ(pair.server->received, sent);
   EXPECT_EQ(pair.server->from, pair.connected->sockname());
+}
+
+TEST(DatagramFaults, SystemExitOutOfConnectionMadeLeavesTheLoopAndItIsOpen) {
+  EventLoop loop;
+  const auto protocol = std::make_shared<DatagramRecorder>();
+  protocol->on_made = [] { throw SystemExit(3); };
+  auto task = create_datagram_endpoint([&] { return protocol; }, any_port())
+                  .start(loop);
+  EXPECT_THROW(run_until(loop, [] { return false; }), SystemExit);
+  ASSERT_TRUE(run_until(loop, [&] { return task.done(); }));
+  const auto endpoint = task.result().transport;
+  endpoint->sendto("x", endpoint->sockname());
+  ASSERT_TRUE(run_until(loop, [&] { return protocol->count == 1; }));
 }
 
 TEST(DatagramFaults, SystemExitOutOfErrorReceivedLosesNoError) {

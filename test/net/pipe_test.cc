@@ -76,6 +76,41 @@ TEST(ReadPipe, ReadsIntoABufferedProtocol) {
   EXPECT_EQ(protocol->received, "a longer text");
 }
 
+TEST(ReadPipe, AnEmptyBufferEndsIt) {
+  EventLoop loop;
+  const Reports reports(loop);
+  auto [mine, theirs] = pipe_of(linux_kernel());
+  const auto protocol = std::make_shared<BufferedRecorder>();
+  protocol->size = 0;
+  finish(loop, connect_read_pipe([&] { return protocol; }, std::move(mine)));
+  write_text(theirs.get(), "x");
+  ASSERT_TRUE(run_until(loop, [&] { return protocol->losses > 0; }));
+  EXPECT_EQ(describe(protocol->error),
+            "rondo::RuntimeError: get_buffer() returned an empty buffer");
+  EXPECT_EQ(reports.messages,
+            Calls{"Fatal error: protocol.get_buffer() call failed."});
+}
+
+TEST(ReadPipe, ItsProtocolMayBeChanged) {
+  ReadPipe pair;
+  EXPECT_EQ(pair.transport->get_protocol(), pair.protocol);
+  const auto set = [&](std::shared_ptr<BaseProtocol> protocol) {
+    return thrown_by([&] { pair.transport->set_protocol(protocol); });
+  };
+  EXPECT_EQ(set(nullptr), "std::invalid_argument: set_protocol: no protocol");
+  EXPECT_EQ(set(std::make_shared<BaseProtocol>()),
+            "std::invalid_argument: set_protocol: neither a Protocol nor a "
+            "BufferedProtocol");
+  EXPECT_EQ(pair.transport->get_protocol(), pair.protocol);
+  const auto other = std::make_shared<Recorder>();
+  EXPECT_EQ(set(other), "nothing");
+  write_text(pair.peer.get(), "x");
+  pair.peer.reset();
+  ASSERT_TRUE(run_until(pair.loop, [&] { return other->losses > 0; }));
+  EXPECT_EQ(other->received, "x");
+  EXPECT_EQ(pair.protocol->calls, Calls{"made"});
+}
+
 TEST(ReadPipe, MakesTheDescriptorNonBlocking) {
   const ReadPipe pair;
   EXPECT_NE(::fcntl(pair.transport->fd(), F_GETFL) & O_NONBLOCK, 0);
@@ -129,6 +164,8 @@ TEST(ReadPipe, CannotWrite) {
   ReadPipe pair;
   EXPECT_FALSE(pair.transport->can_write_eof());
   EXPECT_EQ(pair.transport->get_write_buffer_size(), 0u);
+  EXPECT_EQ(pair.transport->get_write_buffer_limits().high,
+            WriteBufferLimits().high);
   for (const auto& call : std::vector<std::function<void()>>{
            [&] { pair.transport->write("x"); },
            [&] { pair.transport->write_eof(); },
@@ -310,6 +347,33 @@ TEST(ConnectPipe, WhatConnectionMadeThrowsIsThrown) {
             "std::runtime_error: boom");
   run_passes(loop, 3);
   EXPECT_EQ(protocol->calls, (Calls{"made", "lost"}));
+}
+
+TEST(ConnectPipe, SystemExitOutOfConnectionMadeLeavesTheLoopAndItIsOpen) {
+  EventLoop loop;
+  auto [mine, theirs] = pipe_of(linux_kernel());
+  const auto protocol = std::make_shared<Recorder>();
+  protocol->on_made = [] { throw SystemExit(3); };
+  auto task =
+      connect_read_pipe([&] { return protocol; }, std::move(mine)).start(loop);
+  EXPECT_THROW(run_until(loop, [] { return false; }), SystemExit);
+  ASSERT_TRUE(run_until(loop, [&] { return task.done(); }));
+  EXPECT_EQ(task.exception(), nullptr);
+  write_text(theirs.get(), "x");
+  theirs.reset();
+  ASSERT_TRUE(run_until(loop, [&] { return protocol->losses > 0; }));
+  EXPECT_EQ(protocol->received, "x");
+}
+
+TEST(ConnectPipe, WhatConnectionLostThrowsIsReported) {
+  ReadPipe pair;
+  pair.protocol->on_lost = [] { throw 42; };
+  pair.transport->close();
+  ASSERT_TRUE(pair.run_to_end());
+  ASSERT_EQ(pair.reports.messages.size(), 1u);
+  EXPECT_TRUE(pair.reports.messages[0].starts_with(
+      "Exception in callback _UnixPipeTransport._call_connection_lost()"))
+      << pair.reports.messages[0];
 }
 
 TEST(ConnectPipe, CancelledItClosesThePipe) {

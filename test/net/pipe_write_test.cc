@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -16,6 +18,7 @@
 
 #include "net/internal/pipe_signal.h"
 #include "net/pipe.h"
+#include "reactor/snapshot.h"
 #include "test/net/pipe_pair.h"
 #include "test/support/allocation.h"
 #include "test/support/child_process.h"
@@ -78,6 +81,55 @@ TEST(WritePipe, LargeAndSmallWritesKeepTheirOrder) {
     text += pair.read(expected.size() - text.size());
     EXPECT_TRUE(text == expected) << most;
   }
+}
+
+// What was written is thrown away from time to time, not at each write.
+TEST(WritePipe, KeepsTheOrderOfWhatIsBehindAPartThatWasWritten) {
+  WritePipe pair;
+  pair.kernel.shorten(KernelCall::kWrite, 90);
+  pair.transport->write(std::string(100, 'a'));
+  run_passes(pair.loop, 1);
+  pair.kernel.shorten(KernelCall::kWrite, 0);
+  pair.transport->write("b");
+  EXPECT_EQ(pair.transport->get_write_buffer_size(), 11u);
+  EXPECT_EQ(pair.read(101), std::string(100, 'a') + "b");
+}
+
+// A device says nothing of its reader: it is watched while there is something
+// to write.
+TEST(WritePipe, ATerminalThatWasFullIsWatchedNoMore) {
+  ScriptedKernel kernel;
+  EventLoop loop(LoopOptions().kernel(kernel));
+  const UniqueFd screen(::posix_openpt(O_RDWR | O_NOCTTY));
+  ASSERT_TRUE(screen);
+  ASSERT_EQ(::grantpt(screen.get()), 0);
+  ASSERT_EQ(::unlockpt(screen.get()), 0);
+  UniqueFd theirs(::open(::ptsname(screen.get()), O_RDWR | O_NOCTTY));
+  ASSERT_TRUE(theirs);
+  const auto protocol = std::make_shared<Recorder>();
+  const auto transport =
+      finish(loop,
+             connect_write_pipe([&] { return protocol; }, std::move(theirs)))
+          .transport;
+  kernel.fail(KernelCall::kWrite, EAGAIN);
+  transport->write("hello");
+  EXPECT_EQ(transport->get_write_buffer_size(), 5u);
+  EXPECT_EQ(loop.snapshot().descriptors.size(), 1u);
+  ASSERT_TRUE(
+      run_until(loop, [&] { return transport->get_write_buffer_size() == 0; }));
+  EXPECT_EQ(loop.snapshot().descriptors.size(), 0u);
+  char shown[8];
+  EXPECT_EQ(::read(screen.get(), shown, sizeof shown), 5);
+  EXPECT_EQ(std::string_view(shown, 5), "hello");
+  transport->close();
+  ASSERT_TRUE(run_until(loop, [&] { return protocol->losses > 0; }));
+}
+
+TEST(WritePipe, NeedsAProtocol) {
+  WritePipe pair;
+  EXPECT_EQ(thrown_by([&] { pair.transport->set_protocol(nullptr); }),
+            "std::invalid_argument: set_protocol: no protocol");
+  EXPECT_EQ(pair.transport->get_protocol(), pair.protocol);
 }
 
 TEST(WritePipe, PausesAndResumesItsProtocol) {

@@ -27,6 +27,7 @@
 #include "reactor/snapshot.h"
 #include "reactor/thread_pool.h"
 #include "test/net/transport_pair.h"
+#include "test/support/allocation.h"
 #include "test/support/child_process.h"
 #include "test/support/log_capture.h"
 
@@ -247,6 +248,40 @@ TEST(Sendfile, WhatWaitsForItIsBelowTheCap) {
   ASSERT_TRUE(run_until(pair.loop, [&] { return task.done(); }));
   EXPECT_EQ(errno_of(task.exception()), ENOBUFS);
   EXPECT_TRUE(pair.run_to_end());
+}
+
+#if !defined(RONDO_TEST_OPERATOR_NEW_IS_TAKEN)
+TEST(Sendfile, WithoutMemoryForWhatWaitsForItTheConnectionEnds) {
+  FilePair pair;
+  const UniqueFd file = file_of(numbers(3'000'000));
+  const std::string large = numbers(100'000);
+  const auto task = sendfile(*pair.transport, file.get()).start(pair.loop);
+  {
+    const test::FailingAllocations failing(
+        1, test::FailingAllocations::Mode::kOnce);
+    pair.transport->write(large);
+    EXPECT_TRUE(failing.fired());
+  }
+  ASSERT_TRUE(run_until(pair.loop, [&] { return task.done(); }));
+  EXPECT_EQ(describe(task.exception()), "std::bad_alloc: std::bad_alloc");
+  ASSERT_TRUE(pair.run_to_end());
+  EXPECT_EQ(describe(pair.protocol->error), "std::bad_alloc: std::bad_alloc");
+  EXPECT_EQ(pair.reports.messages,
+            Calls{"Fatal error: no memory for what was written"});
+}
+#endif
+
+TEST(Sendfile, ACloseWithNothingBehindItWaitsForIt) {
+  FilePair pair;
+  const std::string text = numbers(3'000'000);
+  const UniqueFd file = file_of(text);
+  const auto task = sendfile(*pair.transport, file.get()).start(pair.loop);
+  pair.transport->close();
+  run_passes(pair.loop, 3);
+  EXPECT_EQ(pair.protocol->losses, 0);
+  EXPECT_TRUE(read_while(pair, task) == text);
+  ASSERT_TRUE(pair.run_to_end());
+  EXPECT_EQ(pair.protocol->error, nullptr);
 }
 
 TEST(Sendfile, ACloseWaitsForIt) {
@@ -669,6 +704,21 @@ TEST(Sendfile, WhatComesAllTheSameIsHandedOn) {
   expect_handed_on(std::make_shared<BufferedRecorder>());
 }
 
+TEST(Sendfile, WhatComesAllTheSameNeedsABuffer) {
+  const LogCapture quiet;  // pending tasks are reported
+  const auto protocol = std::make_shared<BufferedRecorder>();
+  protocol->size = 0;
+  FilePair pair(protocol);
+  const auto tunnel = std::make_shared<Tunnel>(pair.transport);
+  const UniqueFd file = file_of(numbers(3'000'000));
+  const auto task = sendfile(*tunnel, file.get()).start(pair.loop);
+  const auto between =
+      std::dynamic_pointer_cast<Protocol>(tunnel->get_protocol());
+  ASSERT_NE(between, nullptr);
+  EXPECT_EQ(thrown_by([&] { between->data_received("x"); }),
+            "rondo::RuntimeError: get_buffer() returned an empty buffer");
+}
+
 // -- sock_sendfile ------------------------------------------------------------
 
 struct RawPair {
@@ -708,6 +758,16 @@ TEST(SockSendfile, SendsAFile) {
     EXPECT_TRUE(pair.read_while(task) == text.substr(5, 2'900'000));
     EXPECT_EQ(task.result(), 2'900'000);
   }
+}
+
+TEST(SockSendfile, LetsOthersHaveTheirTurn) {
+  RawPair pair;
+  const UniqueFd file = file_of(std::string(3 << 20, 'x'));
+  const int room = 8 << 20;  // for all of it
+  ::setsockopt(pair.fd(), SOL_SOCKET, SO_SNDBUFFORCE, &room, sizeof room);
+  const auto task = sock_sendfile(pair.fd(), file.get()).start(pair.loop);
+  EXPECT_FALSE(task.done());
+  EXPECT_EQ(pair.read_while(task).size(), std::size_t{3} << 20);
 }
 
 TEST(SockSendfile, IsForStreamsOnly) {

@@ -366,6 +366,18 @@ TEST(Server, TwoLoopsMayShareAPort) {
   EXPECT_GT(two.made.size(), 0u);
 }
 
+TEST(Server, MayDoWithoutAnAddressThatOldConnectionsHave) {
+  for (const bool reuse : {true, false}) {
+    ServerWorld world;
+    const Server server = world.serve(ServerOptions().reuse_address(reuse));
+    int on = 2;
+    ::socklen_t size = sizeof on;
+    ::getsockopt(server.sockets().at(0).fd(), SOL_SOCKET, SO_REUSEADDR, &on,
+                 &size);
+    EXPECT_EQ(on, reuse ? 1 : 0);
+  }
+}
+
 TEST(Server, BeginsWhenItIsToldTo) {
   ServerWorld world;
   const Server server = world.serve(ServerOptions().start_serving(false));

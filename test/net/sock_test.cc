@@ -3,6 +3,7 @@
 #include <netinet/in.h>
 #include <signal.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <memory>
@@ -295,6 +296,25 @@ TEST(SockConnect, ConnectsWhereSockAcceptAccepts) {
   EXPECT_EQ(kernel.open_descriptors(), std::vector<int>());
 }
 
+TEST(SockConnect, ToAUnixSocketIsDoneAtOnce) {
+  ScriptedKernel kernel;
+  {
+    EventLoop loop(LoopOptions().kernel(kernel));
+    const UniqueFd listener(kernel.socket(AF_UNIX, SOCK_STREAM, 0), kernel);
+    const Address address = Address::unix_path(
+        std::string(1, '\0') + "rondo-sock-test-" + std::to_string(::getpid()));
+    ASSERT_EQ(
+        kernel.bind(listener.get(), address.native(), address.native_size()),
+        0);
+    ASSERT_EQ(kernel.listen(listener.get(), 10), 0);
+    const UniqueFd client(kernel.socket(AF_UNIX, SOCK_STREAM, 0), kernel);
+    const std::uint64_t added = kernel.calls(KernelCall::kEpollAdd);
+    finish(loop, sock_connect(client.get(), address));
+    EXPECT_EQ(kernel.calls(KernelCall::kEpollAdd), added);
+  }
+  EXPECT_EQ(kernel.open_descriptors(), std::vector<int>());
+}
+
 TEST(SockConnect, RefusedNamesTheAddress) {
   EventLoop loop;
   Address nobody;
@@ -441,6 +461,14 @@ TEST(Sock, ABlockingSocketIsRefusedInDebugMode) {
   EXPECT_EQ(thrown_by([&] { finish(s.loop, sock_sendfile(fd, 0)); }), refused);
   s.kernel.set_blocking(s.a.get(), false);
   finish(s.loop, sock_sendall(fd, "x"));
+}
+
+TEST(Sock, ADescriptorThatIsNotOpenIsNotTakenForABlockingOne) {
+  EventLoop loop;
+  loop.set_debug(true);
+  const int closed = Pipe().reader.get();
+  EXPECT_EQ(thrown_by([&] { finish(loop, sock_recv(closed, 1)); }),
+            "std::system_error: sock_recv: Bad file descriptor");
 }
 
 TEST(Sock, NotEvenABlockingSocketHoldsUpTheLoop) {

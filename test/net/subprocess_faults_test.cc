@@ -19,6 +19,7 @@
 #include "test/net/subprocess_pair.h"
 #include "test/support/allocation.h"
 #include "test/support/child_process.h"
+#include "test/support/log_capture.h"
 
 namespace rondo {
 namespace {
@@ -116,6 +117,18 @@ TEST(SubprocessFaults, MayBeClosedInAnyCallback) {
     }
     EXPECT_FALSE(has_children());
   }
+}
+
+TEST(SubprocessFaults, WhatConnectionLostThrowsIsReported) {
+  SubprocessPair pair("exit 0");
+  pair.recorder->on = [](std::string_view call) {
+    if (call == "lost") throw 42;
+  };
+  ASSERT_TRUE(pair.run_to_end());
+  ASSERT_EQ(pair.reports.messages.size(), 1u);
+  EXPECT_TRUE(pair.reports.messages[0].starts_with(
+      "Exception in callback BaseSubprocessTransport._call_connection_lost()"))
+      << pair.reports.messages[0];
 }
 
 // -- nothing is left ----------------------------------------------------------
@@ -356,6 +369,32 @@ TEST(SubprocessFaults, SaysWhatItIs) {
   EXPECT_TRUE(to_string(*pair.transport)
                   .starts_with("<_UnixSubprocessTransport closed pid=" + pid +
                                " returncode=3 stdin=<"));
+}
+
+TEST(SubprocessFaults, DebugModeTellsOfItsLife) {
+  std::string pid;
+  std::vector<std::string> lines;
+  {
+    const LogCapture log;
+    EventLoop loop;
+    loop.set_debug(true);
+    const auto recorder = std::make_shared<ChildRecorder>();
+    const auto transport =
+        finish(loop,
+               subprocess_exec([&] { return recorder; }, argv("sleep", "100")))
+            .transport;
+    pid = std::to_string(transport->get_pid());
+    transport->close();
+    ASSERT_TRUE(run_until(loop, [&] { return recorder->count("lost") > 0; }));
+    lines = log.lines();
+  }
+  const std::string child = "<_UnixSubprocessTransport closed pid=" + pid;
+  for (const std::string& line :
+       {"debug: process created: program=sleep pid=" + pid,
+        "warning: close running child process: kill " + child + " running>",
+        "info: " + child + " returncode=-9> exited: returncode=-9"}) {
+    EXPECT_EQ(std::count(lines.begin(), lines.end(), line), 1) << line;
+  }
 }
 
 TEST(SubprocessFaults, ProtocolMayBeChanged) {

@@ -153,6 +153,17 @@ TEST(SubprocessStart, StreamsMayChangePlaces) {
       "|err\n|out\n|");
 }
 
+// To put one aside takes a number that none of them has.
+TEST(SubprocessStart, AStreamMayHaveTheNumberThatIsTriedFirst) {
+  EXPECT_EQ(with_own_streams(
+                [](SubprocessOptions& o) {
+                  ::dup2(0, 3);
+                  o.stdin(3).stdout(2).stderr(1);
+                },
+                "cat; echo out; echo err >&2", false),
+            "||err\n|inout\n");
+}
+
 TEST(SubprocessStart, PipesMayHaveTheNumbersOfStreams) {
   EXPECT_EQ(with_own_streams(
                 [](SubprocessOptions& o) {
@@ -178,6 +189,16 @@ TEST(SubprocessStart, NamesTheProgramThatCannotBeRun) {
   EXPECT_EQ(thrown_by(starting({"true"}, SubprocessOptions().cwd("/nowhere"))),
             "std::system_error: posix_spawn 'true' in '/nowhere': No such file "
             "or directory");
+  EXPECT_FALSE(has_children());
+}
+
+TEST(SubprocessStart, RefusesADescriptorBeyondTheLimit) {
+  EXPECT_EQ(thrown_by([] {
+              SubprocessPair pair("exit 0",
+                                  SubprocessOptions().stdout(1 << 30));
+            }),
+            "std::system_error: posix_spawn_file_actions_adddup2: Bad file "
+            "descriptor");
   EXPECT_FALSE(has_children());
 }
 

@@ -13,6 +13,7 @@
 #include "net/server.h"
 #include "net/streams.h"
 #include "net/tls/start_tls.h"
+#include "test/net/stream_pair.h"
 #include "test/net/tls_pair.h"
 
 // TLS as users meet it: servers, streams, start_tls() in the middle of a
@@ -501,6 +502,17 @@ TEST(TlsStreams, StartTlsDoesNotWaitForAPeerThatHasFinished) {
   // Known before the handshake, or in it.
   EXPECT_TRUE(server.heard[1].ends_with("Connection reset by peer"))
       << server.heard[1];
+}
+
+TEST(TlsStreams, StartTlsIsRefusedBehindTheEndOfWhatThePeerSays) {
+  test::StreamPair pair;
+  pair.peer.reset();
+  EXPECT_EQ(test::finish(pair.loop, pair.reader.read()), "");
+  EXPECT_EQ(test::thrown_by([&] {
+              test::finish(pair.loop, pair.writer.start_tls(client_options()));
+            }),
+            "std::system_error: start_tls: the peer sends no more: Connection "
+            "reset by peer");
 }
 
 TEST(TlsStreams, PlainTextInTheHandshakeFailsIt) {
