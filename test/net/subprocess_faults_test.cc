@@ -280,6 +280,20 @@ TEST(SubprocessFaults, AChildThatCannotBeWatchedIsReaped) {
   }
 }
 
+TEST(SubprocessFaults, AChildThatIsGoneBeforeItIsWatchedHasNoReturncode) {
+  ScriptedKernel kernel;
+  EventLoop loop(LoopOptions().kernel(kernel));
+  const auto recorder = std::make_shared<ChildRecorder>();
+  kernel.fail(KernelCall::kPidfdOpen, ESRCH);
+  const auto transport =
+      finish(loop, subprocess_shell([&] { return recorder; }, "exit 3"))
+          .transport;
+  ASSERT_TRUE(run_until(loop, [&] { return recorder->count("lost") > 0; }));
+  EXPECT_EQ(recorder->calls, (Calls{"made", "exited", "lost"}));
+  EXPECT_EQ(transport->get_returncode(), 255);
+  EXPECT_EQ(::waitpid(transport->get_pid(), nullptr, 0), transport->get_pid());
+}
+
 TEST(SubprocessFaults, ASignalThatFailsIsSentByNumber) {
   SubprocessPair pair("exec sleep 100");
   pair.kernel.fail(KernelCall::kPidfdSendSignal, EPERM);
