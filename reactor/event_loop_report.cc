@@ -93,8 +93,10 @@ void EventLoop::report_exception(Entry* entry) {
 }
 
 /// A descriptor was closed behind the loop's back, or the kernel would not
-/// keep it. Told from the loop, not from inside the call that found out.
+/// keep it. The handler is told from the loop, not from inside the call that
+/// found out.
 void EventLoop::report_lost_descriptor(int fd, std::errc error) noexcept {
+  if (extension_ != nullptr) extension_->on_lost_descriptor(fd, error);
   try {
     call_soon([this, fd, error] {
       ExceptionContext context("fd " + std::to_string(fd) +

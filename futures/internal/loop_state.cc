@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <memory>
+#include <system_error>
 #include <utility>
 
 #include "futures/errors.h"
@@ -24,6 +25,9 @@ class LoopState::Extension : public LoopExtension {
     state_.release();
   }
   void on_close() noexcept override { state_.close(); }
+  void on_lost_descriptor(int fd, std::errc error) noexcept override {
+    state_.tell_lost(fd, error);
+  }
   LoopState& state() noexcept { return state_; }
 
  private:
@@ -77,6 +81,14 @@ void LoopState::close() noexcept {
       // On a thread of that very pool: it goes on by itself.
     }
     default_executor.reset();
+  }
+}
+
+/// Few descriptors are ever lost, so nobody pays for finding whose they were.
+void LoopState::tell_lost(int fd, std::errc error) const noexcept {
+  for (LoopBound* bound = first_bound_; bound != nullptr;
+       bound = bound->next_) {
+    bound->on_lost_descriptor(fd, error);
   }
 }
 

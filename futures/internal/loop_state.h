@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <exception>
 #include <memory>
+#include <system_error>
 
 #include "futures/internal/block_pool.h"
 #include "reactor/event_loop.h"
@@ -16,8 +17,9 @@ namespace detail {
 
 class TaskState;
 
-/// A future that keeps other futures, and is kept by their callbacks: a
-/// gather, a shield. The end of the loop undoes that circle.
+/// Something that the loop has to tell of what happens to it: a future that
+/// keeps other futures, and is kept by their callbacks (a gather, a shield;
+/// the end of the loop undoes that circle), or a transport.
 class LoopBound {
  public:
   LoopBound() noexcept = default;
@@ -27,6 +29,11 @@ class LoopBound {
 
   /// Lets go of the futures it waits for, and is not in the list any more.
   virtual void abandon() noexcept = 0;
+  /// See LoopExtension::on_lost_descriptor().
+  virtual void on_lost_descriptor(int fd, std::errc error) noexcept {
+    static_cast<void>(fd);
+    static_cast<void>(error);
+  }
 
  private:
   friend class LoopState;
@@ -78,6 +85,7 @@ class LoopState {
   ~LoopState() = default;
   static LoopState& make(EventLoop& loop);
   void close() noexcept;
+  void tell_lost(int fd, std::errc error) const noexcept;
 
   LoopBound* first_bound_ = nullptr;
   std::uint32_t references_ = 0;

@@ -168,7 +168,7 @@ void DatagramSocket::on_writable() {
 
 void DatagramSocket::on_pass_end() {
   if (is_over()) return TransportLife::on_pass_end();
-  if (is_ending()) TransportLife::on_pass_end();
+  if (is_lost_or_ending()) TransportLife::on_pass_end();
   has_dropped_ = false;
   if (!is_blocked()) flush();
   tell_errors();

@@ -152,7 +152,7 @@ void SocketTransport::on_writable() {
 }
 
 void SocketTransport::on_pass_end() {
-  if (is_ending()) return TransportLife::on_pass_end();
+  if (is_lost_or_ending()) return TransportLife::on_pass_end();
   if (!writes_) flush();
 }
 

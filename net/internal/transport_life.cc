@@ -55,6 +55,8 @@ void TransportLife::on_pass_end() {
     release();
   } else if (stage_ == Stage::kEnding) {
     queue_end();
+  } else if (stage_ == Stage::kLost) {
+    force_close(error_);
   }
 }
 
@@ -81,6 +83,15 @@ void TransportLife::fail(const char* message, const char* operation,
   force_close(error);
 }
 
+/// Out of a call of its own, perhaps, which goes on: so it ends later. The
+/// exception handler is told by the loop.
+void TransportLife::on_lost_descriptor(int fd, std::errc error) noexcept {
+  if (is_lost_or_ending() || this->fd() != fd) return;
+  stage_ = Stage::kLost;
+  error_ = system_error("epoll_ctl", static_cast<int>(error));
+  flush_later();
+}
+
 // -- its end -----------------------------------------------------------------
 
 void TransportLife::force_close(std::exception_ptr error) {
@@ -91,8 +102,8 @@ void TransportLife::force_close(std::exception_ptr error) {
 
 void TransportLife::end_soon(std::exception_ptr error) {
   if (is_ending()) return;
+  if (stage_ != Stage::kLost) error_ = std::move(error);
   stage_ = Stage::kEnding;
-  error_ = std::move(error);
   stop();
   if (!loop_.is_closed()) queue_end();  // else see abandon()
 }

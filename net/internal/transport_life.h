@@ -6,6 +6,7 @@
 #include <exception>
 #include <memory>
 #include <string>
+#include <system_error>
 
 #include "futures/future.h"
 #include "futures/internal/loop_state.h"
@@ -21,6 +22,9 @@ namespace rondo::detail {
 ///       +--------------------------+-- force_close(), fail() --> kEnding
 ///                                                                   |
 ///              kOver <-- connection_lost() -- kQueued <-------------+
+///
+/// A descriptor that the loop has lost makes it kLost, from where it ends with
+/// that error at the end of the pass.
 ///
 /// It keeps itself until it is over, or its loop is closed: then nobody is
 /// called any more. connection_lost() is called by the loop, once, whatever
@@ -57,6 +61,8 @@ class TransportLife : protected LoopBound, protected PassEnd {
   // -- where it stands --
 
   bool is_open() const noexcept { return stage_ == Stage::kOpen; }
+  /// The descriptor is of no use: it ends, or will at the end of the pass.
+  bool is_lost_or_ending() const noexcept { return stage_ >= Stage::kLost; }
   /// Nothing is read or written any more.
   bool is_ending() const noexcept { return stage_ >= Stage::kEnding; }
   /// connection_lost() was called.
@@ -73,7 +79,8 @@ class TransportLife : protected LoopBound, protected PassEnd {
   void begin_soon(std::shared_ptr<void> self, Future<void> made);
   /// Asks for on_pass_end().
   void flush_later() noexcept;
-  /// If it ends, what is left to be done. Overrides send what waits if not.
+  /// What is left to be done if is_lost_or_ending(). Overrides send what
+  /// waits, if not.
   void on_pass_end() override;
   /// Nothing is read any more. What was written is sent.
   void set_closing() noexcept { stage_ = std::max(stage_, Stage::kClosing); }
@@ -91,7 +98,14 @@ class TransportLife : protected LoopBound, protected PassEnd {
   void fail(const char* message, const char* operation, int error_number);
 
  private:
-  enum class Stage : std::uint8_t { kOpen, kClosing, kEnding, kQueued, kOver };
+  enum class Stage : std::uint8_t {
+    kOpen,
+    kClosing,
+    kLost,
+    kEnding,
+    kQueued,
+    kOver
+  };
   struct End;
 
   void begin(Future<void>& made);
@@ -101,6 +115,7 @@ class TransportLife : protected LoopBound, protected PassEnd {
   void finish() noexcept;
   void release() noexcept;
   void abandon() noexcept override;
+  void on_lost_descriptor(int fd, std::errc error) noexcept override;
 
   Stage stage_ = Stage::kOpen;
   std::shared_ptr<void> self_;  // until it is over

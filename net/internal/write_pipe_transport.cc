@@ -200,7 +200,7 @@ void WritePipeTransport::flush() {
 }
 
 void WritePipeTransport::on_pass_end() {
-  if (is_ending()) return TransportLife::on_pass_end();
+  if (is_lost_or_ending()) return TransportLife::on_pass_end();
   flush();
 }
 

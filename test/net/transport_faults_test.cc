@@ -689,6 +689,25 @@ TEST(TransportFaults, ASocketThatCannotBeWatchedAgainIsLost) {
   EXPECT_EQ(errno_of(pair.protocol->error), ENOSPC);
 }
 
+// Wherever a direction is added or taken away.
+TEST(TransportFaults, ADescriptorThatTheLoopCannotKeepIsLostOnce) {
+  int fired = 0;
+  for (std::uint64_t nth = 1;; ++nth) {
+    SCOPED_TRACE(nth);
+    Talk talk;
+    talk.kernel.fail(KernelCall::kEpollModify, ENOMEM, {.from_call = nth});
+    talk.begin();
+    talk.end();
+    if (talk.kernel.failures() == 0) break;
+    ++fired;
+    EXPECT_TRUE(errno_of(talk.client->error) == ENOMEM ||
+                errno_of(talk.server->error) == ENOMEM);
+    EXPECT_EQ(talk.reports.messages.size(), 1u);
+    ASSERT_FALSE(::testing::Test::HasFailure());
+  }
+  EXPECT_GE(fired, 4);
+}
+
 // -- no memory ----------------------------------------------------------------
 
 #ifndef RONDO_TEST_OPERATOR_NEW_IS_TAKEN
