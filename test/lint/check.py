@@ -55,6 +55,11 @@ CASES = [
      ' public:\n  ~A() { b = {}; }\n  A(const A&) = delete;\n'
      '  bool operator==(const A&) const;\n  void f() override;\n'
      '  friend int g(A);\n  using B::B;\n};\ninline void A::f() {}\n', None),
+    ('finds a co_await that is taken apart', 'futures/a.cc',
+     SPDX + 'Coro<> f() {\n  const auto& [a,\n  b] = co_await g();\n}\n',
+     'a.cc:3: co_await taken apart'),
+    ('allows what a variable holds to be', 'futures/a.cc',
+     SPDX + 'Coro<> f() {\n  auto c = co_await g();\n  auto& [a, b] = c;\n}\n', None),
     ('finds a capturing lambda in a co_await', 'futures/a.cc',
      SPDX + 'Coro<> f() {\n  co_await g(\n      [s] { return s; });\n}\n',
      'a.cc:3: a capturing lambda inside co_await'),

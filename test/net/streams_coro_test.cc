@@ -4,6 +4,7 @@
 #include <memory>
 #include <stdexcept>
 #include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -63,9 +64,9 @@ TEST(StreamsCoro, EchoForSeveralClients) {
     const Server server = co_await start_server(echo, "127.0.0.1", 0);
     auto both =
         gather(ask(port_of(server), "one"), ask(port_of(server), "two"));
-    const auto [one, two] = co_await std::move(both);
-    EXPECT_EQ(one, "one\n");
-    EXPECT_EQ(two, "two\n");
+    const auto answers = co_await std::move(both);
+    EXPECT_EQ(std::get<0>(answers), "one\n");
+    EXPECT_EQ(std::get<1>(answers), "two\n");
     server.close();
     co_await server.wait_closed();
   };

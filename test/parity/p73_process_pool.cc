@@ -50,7 +50,8 @@ static std::string without_number(const BrokenWorker& e) {
 static Coro<> main_coroutine() {
   EventLoop& loop = get_running_loop();
   ProcessPool pool(2);
-  const auto [r, pid] = co_await run_in_executor(loop, pool, work, 21);
+  const auto answer = co_await run_in_executor(loop, pool, work, 21);
+  const auto& [r, pid] = answer;
   print(r, "other process:", pid != ::getpid(), "; state here:", state);
   try {
     co_await run_in_executor(loop, pool, fail);
