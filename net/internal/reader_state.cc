@@ -5,6 +5,8 @@
 #include <stdexcept>
 
 #include "net/stream_reader.h"
+#include "reactor/event_loop.h"
+#include "reactor/internal/log.h"
 #include "reactor/repr.h"
 
 namespace rondo::detail {
@@ -20,6 +22,26 @@ ReaderState::ReaderState(EventLoop& loop, std::size_t limit)
 }
 
 ReaderState::~ReaderState() = default;
+
+void Referred::end_references() noexcept {
+  const std::shared_ptr<void> last = std::move(self_);
+  static_cast<ReaderState*>(this)->close_if_forgotten();
+}
+
+/// Nobody can read, write or close any more. A peer that goes on brings the
+/// transport to its end; one that has said it all would be waited for, for
+/// ever. (CPython's garbage collector finds such a transport.)
+void ReaderState::close_if_forgotten() noexcept {
+  if (!has_eof_ || transport_ == nullptr || transport_->is_closing() ||
+      transport_->loop().is_closed()) {
+    return;
+  }
+  try {
+    transport_->close();
+  } catch (...) {
+    log_safely([&] { log().error("{}: not closed", to_string(*transport_)); });
+  }
+}
 
 // -- who brings the bytes ----------------------------------------------------
 

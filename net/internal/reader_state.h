@@ -78,6 +78,8 @@ class ReaderState : public Referred {
   void begin(EventLoop& loop) { net_ = &NetState::of(loop); }
 
  private:
+  friend class Referred;
+
   /// Bytes: in a string, or where recv(2) has put them.
   struct Unread : InBlockPool {
     std::string_view data() const noexcept {
@@ -95,6 +97,7 @@ class ReaderState : public Referred {
 
   static constexpr std::uint32_t kWaitMax = (1u << 24) - 1;
 
+  void close_if_forgotten() noexcept;
   void append(std::string_view data);
   void settle();
   void has_come();

@@ -45,10 +45,10 @@ void StreamProtocol::handle(Transport& transport) {
   });
 }
 
-/// Half open: the handler may have something left to say.
+/// Half open, if there is anybody who may have something left to say.
 bool StreamProtocol::eof_received() {
   feed_eof();
-  return true;
+  return is_referred_to();
 }
 
 void StreamProtocol::connection_lost(std::exception_ptr error) {

@@ -7,7 +7,7 @@
 
 namespace rondo::detail {
 
-/// What a StreamRef refers to.
+/// What a StreamRef refers to: the base of a ReaderState, and of nothing else.
 ///
 /// A transport keeps its protocol by a shared_ptr. The streams above keep the
 /// same object by references that are half as large and are counted without
@@ -21,6 +21,7 @@ class Referred {
 
  protected:
   ~Referred() = default;
+  bool is_referred_to() const noexcept { return references_ > 0; }
   /// Another one, while there are references.
   template <class Derived>
   std::shared_ptr<Derived> shared(Derived& self) const noexcept {
@@ -29,6 +30,9 @@ class Referred {
 
  private:
   friend class StreamRef;
+
+  /// ReaderState's: the last reference has gone.
+  void end_references() noexcept;
 
   std::shared_ptr<void> self_;  // while there are references
   std::uint32_t references_ = 0;
@@ -57,7 +61,7 @@ class StreamRef {
   }
   ~StreamRef() {
     if (referred_ == nullptr || --referred_->references_ != 0) return;
-    const std::shared_ptr<void> last = std::move(referred_->self_);
+    referred_->end_references();
   }
 
   explicit operator bool() const noexcept { return referred_ != nullptr; }
