@@ -31,6 +31,8 @@ constexpr std::size_t kWriteBytes = std::size_t{256} * 1024;
 constexpr unsigned kLostWritesLogged = 5;
 // How long a client that is refused is waited for.
 constexpr Duration kLingerTime = std::chrono::seconds(1);
+// What a peer may send that was told of our end, and has all that was written.
+constexpr std::size_t kSendsOnMax = std::size_t{1} << 20;
 
 std::string name_to_check(const TlsOptions& options,
                           const std::string& server_hostname) {
@@ -287,7 +289,12 @@ void TlsTransport::discard_rest() {
     std::size_t size = 0;
     switch (engine_.read({memory.data(), memory.size()}, size)) {
       case TlsEngine::Outcome::kDone:
-        break;
+        if (!has_shut_down_ || get_write_buffer_size() != 0) break;
+        sent_on_ += size;
+        if (sent_on_ <= kSendsOnMax) break;
+        return fail(std::make_exception_ptr(
+            TlsError("application data after close notify",
+                     "TLS close: the peer goes on sending")));
       case TlsEngine::Outcome::kWantsInput:
         return finish_close();
       case TlsEngine::Outcome::kEnd:

@@ -151,6 +151,7 @@ class TlsTransport final : public Transport,
   Duration shutdown_timeout_;
   TimerHandle deadline_;
   std::size_t unsent_at_deadline_ = 0;
+  std::size_t sent_on_ = 0;   // by the peer, see discard_rest()
   std::exception_ptr error_;  // what it ends with
   unsigned lost_writes_ = 0;
   State state_ = State::kHandshake;

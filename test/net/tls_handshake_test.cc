@@ -551,6 +551,33 @@ TEST(TlsEnd, APeerThatSendsForEverInsteadIsGivenUp) {
   EXPECT_EQ(pair.protocol->received, "");
 }
 
+// uvloop #471: half a minute of reading what nobody wants.
+TEST(TlsEnd, APeerThatSendsAMegabyteAfterTheCloseIsNotReadOn) {
+  RawPair pair(client_options(), server_context());
+  pair.shake_hands();
+  pair.protocol->transport->write("the last");
+  pair.protocol->transport->close();
+  const TimePoint begin = pair.loop.time();
+  const std::string more(16'000, 'x');
+  std::size_t sent = 0;
+  ASSERT_TRUE(pair.run([&] {
+    if (pair.peer->pending.empty()) {
+      std::size_t size = 0;
+      SSL_write_ex(pair.peer->ssl(), more.data(), more.size(), &size);
+      sent += size;
+      pair.peer->flush();
+    }
+    return pair.protocol->losses > 0;
+  }));
+  EXPECT_GT(sent, std::size_t{1} << 20);
+  EXPECT_LT(sent, std::size_t{2} << 20);
+  EXPECT_EQ(pair.loop.time(), begin);
+  EXPECT_EQ(describe(pair.protocol->error),
+            "rondo::TlsError: TLS close: the peer goes on sending");
+  EXPECT_EQ(pair.protocol->received, "");
+  EXPECT_EQ(pair.peer->received, "the last");
+}
+
 // It takes longer than the deadline, but takes something each time.
 TEST(TlsEnd, APeerThatReadsSlowlyIsNotCut) {
   RawPair pair(client_options().shutdown_timeout(0.2), server_context());
