@@ -44,9 +44,11 @@ def output_of(command, timeout=120):
 
 
 def our_programs(directory):
-    """The programs of ours that were built in `directory`."""
+    """The programs of ours that were built in `directory`, and have a source:
+    what an older one has left there is not run."""
     found = sorted(path for path in glob.glob(f'{directory}/bench/*')
-                   if os.path.isfile(path) and os.access(path, os.X_OK))
+                   if os.path.isfile(path) and os.access(path, os.X_OK)
+                   and os.path.exists(f'{BENCH}/{os.path.basename(path)}.cc'))
     if not found:
         raise Failed(f'no programs in {directory}/bench: make benches')
     return found

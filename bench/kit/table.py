@@ -109,6 +109,40 @@ def print_end(results, took_s):
     print(f'time      {took_s:.0f} s')
 
 
+def table_of(heads, rows):
+    """Markdown."""
+    lines = [heads, ['---'] * len(heads), *rows]
+    return '\n'.join('| ' + ' | '.join(line) + ' |' for line in lines)
+
+
+def targets(results):
+    """What was aimed at, and whether it was met."""
+    rows = []
+    for row in results['rows']:
+        for one in row['contestants']:
+            if 'met' not in one:
+                continue
+            ratio = f"{one['ratio']['median']:.2f}x" if 'ratio' in one else ''
+            rows.append([f"`{row['case']}`", one['name'],
+                         f"{number(one['median'])} {row['unit']}", ratio, one['target'],
+                         'met' if one['met'] else '**missed**'])
+    return table_of(['row', 'ours', 'cost', "floor's", 'target', ''], rows)
+
+
+def behind(results):
+    """Which peer is ahead of us, and how far."""
+    found = {}
+    for case, name, ratio in lost(results):
+        found.setdefault(case, []).append(f'{name} {ratio:.2f}')
+    return table_of(['row', 'ahead'],
+                    [[f'`{case}`', ', '.join(sorted(names))] for case, names in found.items()])
+
+
+def pages(results):
+    """The tables of bench/README.md."""
+    return markdown(results), targets(results), behind(results)
+
+
 def markdown(results):
     """The table of ratios to the floor, for a page: the best known peers, the
     rows that any of them has."""
@@ -120,7 +154,7 @@ def markdown(results):
     shown = sorted(shown, key=lambda row: next(
         (at for at, start in enumerate(starts) if row['case'].startswith(start)), len(starts)))
     heads = ['row', 'floor', 'ours', 'streams', *names, 'noise']
-    lines = ['| ' + ' | '.join(heads) + ' |', '|' + '---|' * len(heads)]
+    rows = []
     for row in shown:
         by_name = {one['name']: one for one in row['contestants'] if one['role'] != 'again'}
         floor = by_name.get(row['floor'])
@@ -133,6 +167,5 @@ def markdown(results):
                 cells.append(f"{one['ratio']['median']:.2f}")
             else:
                 cells.append(f"{number(one['median'])} {row['unit']}")
-        lines.append(f"| `{row['case']}` | " + ' | '.join(cells)
-                     + f" | {100 * row['noise']:.1f} % |")
-    return '\n'.join(lines)
+        rows.append([f"`{row['case']}`", *cells, f"{100 * row['noise']:.1f} %"])
+    return table_of(heads, rows)

@@ -21,7 +21,8 @@ import refusals
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 sys.path.insert(0, os.path.join(ROOT, 'bench'))
-from kit import Failed, charts, compare, measure, page, processes, scenarios, stats, table
+from kit import (Failed, charts, compare, measure, page, processes, ranking, scenarios, stats,
+                 table)
 from kit.contestants import Entry, clock_of, our_programs
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -309,9 +310,11 @@ def curves_of_one_colour_differ_in_their_dashes(_):
 def the_table_says_where_we_lose(_):
     results = results_of(10.2)
     expect({name for _, name, _ in table.lost(results)}, {'quick'})
-    text = table.markdown(results)
-    columns = {line.count('|') for line in text.splitlines()}
-    expect(len(columns), 1)
+    for text in table.pages(results):
+        columns = {line.count('|') for line in text.splitlines()}
+        expect(len(columns), 1)
+    assert '| `soon/chain_1` | quick 2.04 |' in table.behind(results)
+    assert '| `soon/chain_1` | ours | 10.20 ns | 1.02x | <=1.05x | met |' in table.targets(results)
 
 
 def verdicts(a, b):
@@ -343,6 +346,34 @@ def the_comparer_ends_with_1_for_a_regression(_):
         with open(paths[0], 'w', encoding='utf-8') as file:
             file.write('{"rows": []}')
         expect(checking.run(run + paths)[0], 1)
+
+
+@case
+def the_ranking_is_the_same_or_says_who_changes_places(_):
+    def changed(*runs):
+        return {tuple(names) for *names, orders in ranking.compared(runs)
+                if {-1, 1} <= set(orders)}
+    before, after = results_of(10.2), results_of(9.0)
+    expect(changed(before, results_of(10.3)), set())
+    expect(changed(before, after), {(row['case'], 'raw', 'ours') for row in after['rows']})
+    # In so much noise, in one run of them, it is a tie.
+    expect(changed(before, results_of(9.0, 0.3)), set())
+
+
+@case
+def the_ranking_ends_with_1_if_somebody_changes_places(_):
+    with tempfile.TemporaryDirectory() as folder:
+        paths = []
+        for name, ours in (('a', 10.2), ('b', 10.25), ('c', 9.0)):
+            paths.append(os.path.join(folder, name + '.json'))
+            with open(paths[-1], 'w', encoding='utf-8') as file:
+                json.dump(results_of(ours), file)
+        run = [os.path.join(ROOT, 'bench', 'run'), '--ranking']
+        expect(checking.run(run + paths[:2])[0], 0)
+        status, out, _ = checking.run(run + paths)
+        expect(status, 1)
+        assert 'soon/chain_1: raw, ours: < < >' in out, out
+        assert checking.run(run + paths[:1])[0] != 0
 
 
 @case
