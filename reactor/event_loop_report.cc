@@ -96,7 +96,10 @@ void EventLoop::report_exception(Entry* entry) {
 /// keep it. The handler is told from the loop, not from inside the call that
 /// found out.
 void EventLoop::report_lost_descriptor(int fd, std::errc error) noexcept {
-  if (extension_ != nullptr) extension_->on_lost_descriptor(fd, error);
+  // ENOENT: the number names something new, and that is not lost.
+  if (extension_ != nullptr && error != std::errc::no_such_file_or_directory) {
+    extension_->on_lost_descriptor(fd, error);
+  }
   try {
     call_soon([this, fd, error] {
       ExceptionContext context("fd " + std::to_string(fd) +

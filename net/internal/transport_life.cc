@@ -118,15 +118,18 @@ void TransportLife::end_now() {
 /// In the loop's queue: asyncio's name of it.
 struct TransportLife::End {
   void operator()() const { life->end(); }
+  // Asked for when `life` may be gone: what connection_lost() throws is
+  // reported after it.
   std::string description() const {
-    return std::string(life->asyncio_name()) + "._call_connection_lost()";
+    return std::string(asyncio_name) + "._call_connection_lost()";
   }
   TransportLife* life;
+  const char* asyncio_name;
 };
 
 void TransportLife::queue_end() {
   try {
-    loop_.call_soon(End{this}, std::source_location());
+    loop_.call_soon(End{this, asyncio_name()}, std::source_location());
     stage_ = Stage::kQueued;
   } catch (const std::bad_alloc&) {
     flush_later();  // tries again
