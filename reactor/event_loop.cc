@@ -213,7 +213,10 @@ void EventLoop::enqueue_due_timers() {
       run(entry);
     } while (entry != last);
   }
-  if (!pass_ends_.empty()) pass_ends_.run();
+  if (!pass_ends_.empty()) {
+    if (instrumented_) check_usable();  // a child forked by the last callback
+    pass_ends_.run();
+  }
 }
 
 /// An entry that is being run: kept, with its callback, until that returns or

@@ -96,8 +96,10 @@ void EventLoop::report_exception(Entry* entry) {
 /// keep it. The handler is told from the loop, not from inside the call that
 /// found out.
 void EventLoop::report_lost_descriptor(int fd, std::errc error) noexcept {
-  // ENOENT: the number names something new, and that is not lost.
-  if (extension_ != nullptr && error != std::errc::no_such_file_or_directory) {
+  // ENOENT, EBADF: somebody has closed it, so the number is another's, or will
+  // be. Whoever had it would take that one away.
+  if (extension_ != nullptr && error != std::errc::no_such_file_or_directory &&
+      error != std::errc::bad_file_descriptor) {
     extension_->on_lost_descriptor(fd, error);
   }
   try {

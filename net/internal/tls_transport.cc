@@ -204,7 +204,7 @@ void TlsTransport::shake_hands() {
 
 void TlsTransport::tell_that_made() noexcept {
   if (!made_ || made_.done() || error_ != nullptr) return;
-  made_.set_result();  // never throws: its callbacks have their memory
+  made_.set_result();  // never throws: the loop runs, memory is not needed
 }
 
 void TlsTransport::read_all() {

@@ -47,7 +47,10 @@ void TransportLife::go_on(Future<void>& made) {
 // -- the end of a pass -------------------------------------------------------
 
 void TransportLife::flush_later() noexcept {
-  if (!is_waiting()) LoopAccess::at_pass_end(loop_, *this);
+  // No pass of a closed loop ends, and its list names who is gone.
+  if (!is_waiting() && !loop_.is_closed()) {
+    LoopAccess::at_pass_end(loop_, *this);
+  }
 }
 
 void TransportLife::on_pass_end() {

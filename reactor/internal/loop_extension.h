@@ -17,9 +17,9 @@ class LoopExtension {
   /// The loop is closed from now on, but its callbacks are still there. What
   /// is let go here may cancel and remove, but not schedule.
   virtual void on_close() noexcept = 0;
-  /// The kernel would not keep `fd` in the loop's set: its callbacks are
-  /// cancelled. Comes out of whatever call has found out, as add_writer(), so
-  /// this is no place to register or remove.
+  /// The kernel would not keep `fd`, which is open, in the loop's set: its
+  /// callbacks are cancelled. Comes out of whatever call has found out, as
+  /// add_writer(), so this is no place to register or remove.
   virtual void on_lost_descriptor(int fd, std::errc error) noexcept {
     static_cast<void>(fd);
     static_cast<void>(error);

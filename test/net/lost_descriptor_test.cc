@@ -1,14 +1,19 @@
 // SPDX-License-Identifier: MIT
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "test/net/datagram_pair.h"
 #include "test/net/pipe_pair.h"
 #include "test/net/transport_pair.h"
+#include "test/support/descriptors.h"
+#include "test/support/passes.h"
+#include "test/support/reports.h"
 
 // The kernel will not change what it watches a descriptor for. The loop takes
 // it out then, with whatever else was asked of it: whose it is has to hear.
@@ -19,6 +24,7 @@ namespace {
 using test::Calls;
 using test::DatagramPair;
 using test::errno_of;
+using test::Recorder;
 using test::TransportPair;
 using test::WritePipe;
 
@@ -83,6 +89,32 @@ TEST(LostDescriptor, ChangesNothingForOneThatEnds) {
   EXPECT_EQ(errno_of(waiting.protocol->error), 0);
   EXPECT_EQ(waiting.protocol->losses, 1);
   EXPECT_LE(waiting.reports.lost(fd), 1);
+}
+
+// The number is nobody's then, and soon another's: whoever has it last must
+// not take that one away.
+TEST(LostDescriptor, ThatWasClosedBehindTheLoopIsNotTheTransportsAnyMore) {
+  EventLoop loop;
+  const Reports reports(loop);
+  SocketPair sockets;
+  const int number = sockets.a.get();
+  const auto protocol = std::make_shared<Recorder>();
+  const auto transport = test::connect(loop, std::move(sockets.a), protocol);
+  transport->write(std::string(5'000'000, 'x'));  // waits for room, too
+  run_passes(loop, 2);
+  SocketPair next;
+  ::close(number);             // a user's mistake
+  transport->pause_reading();  // EBADF
+  move_onto(std::move(next.a), number);
+  std::string received;
+  loop.add_reader(number, [&] { received += read_text(number); });
+  run_passes(loop, 3);
+  write_text(next.b.get(), "hello");
+  run_passes(loop, 3);
+  EXPECT_EQ(received, "hello");
+  EXPECT_EQ(protocol->losses, 0);
+  EXPECT_EQ(reports.lost(number), 1);
+  loop.remove_reader(number);
 }
 
 TEST(LostDescriptor, MayBeFollowedByTheEndOfTheLoop) {

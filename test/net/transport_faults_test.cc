@@ -524,6 +524,21 @@ TEST(TransportFaults, WhatConnectionLostThrowsIsReported) {
   }
 }
 
+// The report is made when the transport has gone.
+TEST(TransportFaults,
+     ReportsWhatConnectionLostThrowsIfNobodyHoldsTheTransport) {
+  TransportPair pair;
+  pair.protocol->on_lost = [] { throw std::runtime_error("lost"); };
+  pair.transport.reset();
+  pair.peer.reset();
+  EXPECT_TRUE(
+      run_until(pair.loop, [&] { return !pair.reports.messages.empty(); }));
+  EXPECT_EQ(
+      pair.reports.messages,
+      Calls{
+          "Exception in callback _SelectorTransport._call_connection_lost()"});
+}
+
 // SystemExit and KeyboardInterrupt leave run_forever(); the loop may be run
 // again, and then nothing is lost.
 template <class Exit>
