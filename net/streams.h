@@ -103,8 +103,9 @@ ProtocolFactory stream_factory(
 /// Listens, and calls `handler(reader, writer)` for each connection: a
 /// coroutine, which becomes a task of its own, or a plain function. What it
 /// fails with is told to the loop's exception handler, and its connection
-/// closed. See create_server(). When nobody holds the two streams any more, the
-/// connection ends with its peer: so it does if writer.close() is forgotten.
+/// closed. See create_server(). When nobody holds the two streams any more,
+/// what the peer sends is thrown away, and the connection ends with its peer:
+/// so it does if writer.close() is forgotten.
 ///
 ///     Coro<> echo(StreamReader reader, StreamWriter writer) {
 ///       for (;;) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "net/internal/net_state.h"
 
+#include <new>
 #include <utility>
 
 #include "futures/internal/loop_state.h"
@@ -43,21 +44,22 @@ ThreadPool& NetState::resolver() {
 }
 
 char* NetState::read_buffer() {
-  if (read_buffer_ == nullptr) {
-    if (read_buffers_.empty()) {
-      read_buffer_.reset(new char[kReadBytes]);
-    } else {
-      read_buffer_ = std::move(read_buffers_.back());
-      read_buffers_.pop_back();
-    }
-  }
+  if (read_buffer_ == nullptr) read_buffer_.reset(new char[kReadBytes]);
   return read_buffer_.get();
 }
 
 std::unique_ptr<char[]> NetState::take_read_buffer(
     std::string_view data) noexcept {
   if (data.data() != read_buffer_.get()) return nullptr;
-  return std::move(read_buffer_);
+  std::unique_ptr<char[]> next;
+  if (read_buffers_.empty()) {
+    next.reset(new (std::nothrow) char[kReadBytes]);
+    if (next == nullptr) return nullptr;  // the loop has to read on
+  } else {
+    next = std::move(read_buffers_.back());
+    read_buffers_.pop_back();
+  }
+  return std::exchange(read_buffer_, std::move(next));
 }
 
 void NetState::give_back_read_buffer(std::unique_ptr<char[]> memory) noexcept {

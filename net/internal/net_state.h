@@ -34,7 +34,8 @@ class NetState final : public LoopExtension {
   /// they are first touched.
   char* read_buffer();
   /// That memory itself, for who goes on with what is at its beginning: it need
-  /// not be copied. Null if `data` does not begin there.
+  /// not be copied. Null if `data` does not begin there, or if there is none
+  /// for the next recv(2).
   std::unique_ptr<char[]> take_read_buffer(std::string_view data) noexcept;
   /// Keeps it for the next recv(2).
   void give_back_read_buffer(std::unique_ptr<char[]> memory) noexcept;
@@ -80,8 +81,8 @@ class NetState final : public LoopExtension {
   void on_close() noexcept override;
 
  private:
-  // No more than so many are kept, and so many bytes in all: what the messages
-  // of one pass may need.
+  // No more than so many of each are kept, and of the strings so many bytes in
+  // all: what the messages of one pass may need.
   static constexpr std::size_t kKeptMax = 64;
   static constexpr std::size_t kKeptBytesMax = std::size_t{8} << 20;
 

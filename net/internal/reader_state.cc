@@ -7,6 +7,7 @@
 #include "net/stream_reader.h"
 #include "reactor/event_loop.h"
 #include "reactor/internal/log.h"
+#include "reactor/internal/loop_access.h"
 #include "reactor/repr.h"
 
 namespace rondo::detail {
@@ -25,25 +26,36 @@ ReaderState::~ReaderState() = default;
 
 void Referred::end_references() noexcept {
   const std::shared_ptr<void> last = std::move(self_);
-  static_cast<ReaderState*>(this)->close_if_forgotten();
+  static_cast<ReaderState*>(this)->forget();
 }
 
-/// Nobody can read, write or close any more. A peer that goes on brings the
-/// transport to its end; one that has said it all would be waited for, for
-/// ever. (CPython's garbage collector finds such a transport.)
-void ReaderState::close_if_forgotten() noexcept {
-  if (!has_eof_ || transport_ == nullptr || transport_->is_closing() ||
-      transport_->loop().is_closed()) {
+/// Nobody can read, write or close any more. A peer that has said it all would
+/// be waited for, for ever; the end of one that goes on is heard, if it is read
+/// to there. (CPython's garbage collector finds such a transport.) Not where
+/// another protocol goes on with it.
+void ReaderState::forget() noexcept {
+  is_forgotten_ = true;
+  if (transport_ == nullptr || transport_->is_closing() ||
+      transport_->loop().is_closed() ||
+      dynamic_cast<ReaderState*>(transport_->get_protocol().get()) != this) {
     return;
   }
   try {
-    transport_->close();
+    // A fork's child would send what was written a second time.
+    LoopAccess::check_usable(transport_->loop());
+    unread_.reset();
+    has_eof_ ? transport_->close() : resume();
   } catch (...) {
     log_safely([&] { log().error("{}: not closed", to_string(*transport_)); });
   }
 }
 
 // -- who brings the bytes ----------------------------------------------------
+
+void ReaderState::set_transport(std::shared_ptr<Transport> transport) {
+  if (is_paused_) transport->pause_reading();  // resume() is for this one
+  transport_ = std::move(transport);
+}
 
 void ReaderState::feed_data(std::string_view data) {
   if (data.empty()) return;

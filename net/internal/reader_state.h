@@ -37,9 +37,7 @@ class ReaderState : public Referred {
   const std::shared_ptr<Transport>& transport() const noexcept {
     return transport_;
   }
-  void set_transport(std::shared_ptr<Transport> transport) noexcept {
-    transport_ = std::move(transport);
-  }
+  void set_transport(std::shared_ptr<Transport> transport);
 
   // -- who brings the bytes --
 
@@ -97,7 +95,7 @@ class ReaderState : public Referred {
 
   static constexpr std::uint32_t kWaitMax = (1u << 24) - 1;
 
-  void close_if_forgotten() noexcept;
+  void forget() noexcept;
   void append(std::string_view data);
   void settle();
   void has_come();
@@ -114,6 +112,7 @@ class ReaderState : public Referred {
   // Of a StreamProtocol; here because there is room.
   bool is_writing_paused_ : 1 = false;
   bool is_lost_ : 1 = false;
+  bool is_forgotten_ : 1 = false;  // its streams were there, and have gone
 
  private:
   NetState* net_ = nullptr;

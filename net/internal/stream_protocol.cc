@@ -45,10 +45,15 @@ void StreamProtocol::handle(Transport& transport) {
   });
 }
 
-/// Half open, if there is anybody who may have something left to say.
+void StreamProtocol::data_received(std::string_view data) {
+  if (!is_forgotten_) feed_received(data);
+}
+
+/// Half open, unless nobody is left who may have something to say. (A client's
+/// streams may not be there yet.)
 bool StreamProtocol::eof_received() {
   feed_eof();
-  return is_referred_to();
+  return !is_forgotten_;
 }
 
 void StreamProtocol::connection_lost(std::exception_ptr error) {

@@ -45,7 +45,7 @@ class StreamProtocol final : public Protocol, public ReaderState {
   }
 
   void connection_made(Transport& transport) override;
-  void data_received(std::string_view data) override { feed_received(data); }
+  void data_received(std::string_view data) override;
   bool eof_received() override;
   void connection_lost(std::exception_ptr error) override;
   void pause_writing() override { is_writing_paused_ = true; }

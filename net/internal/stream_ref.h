@@ -21,7 +21,6 @@ class Referred {
 
  protected:
   ~Referred() = default;
-  bool is_referred_to() const noexcept { return references_ > 0; }
   /// Another one, while there are references.
   template <class Derived>
   std::shared_ptr<Derived> shared(Derived& self) const noexcept {

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/socket.h>
 
@@ -10,11 +11,12 @@
 #include "net/streams.h"
 #include "test/net/stream_pair.h"
 #include "test/net/transport_pair.h"
+#include "test/support/child_process.h"
 
 // Streams that nobody holds any more can be neither read, written nor closed.
 // CPython's garbage collector finds their transport; here it is closed when
 // the peer has ended, too, and not before: what the peer sends until then is
-// taken as ever.
+// taken, and thrown away.
 
 namespace rondo {
 namespace {
@@ -24,12 +26,14 @@ using test::StreamPair;
 /// A server with `handler`, and a bare client of it.
 struct ForgetfulServer {
   template <class Handler>
-  explicit ForgetfulServer(Handler handler)
-      : server(test::finish(loop, start_server(handler, "127.0.0.1", 0))) {
+  explicit ForgetfulServer(Handler handler, std::size_t limit = kStreamLimit)
+      : server(test::finish(loop, start_server(handler, "127.0.0.1", 0,
+                                               ServerOptions(), limit))) {
     const Address address = server.sockets().at(0).getsockname();
     client = UniqueFd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
     EXPECT_EQ(::connect(client.get(), address.native(), address.native_size()),
               0);
+    EXPECT_EQ(::fcntl(client.get(), F_SETFL, O_NONBLOCK), 0);
     EXPECT_TRUE(run_until(loop, [&] { return server.client_count() == 1; }));
   }
   /// Whether the server lets go of the connection when the client has ended.
@@ -67,6 +71,58 @@ TEST(StreamsForgotten, ByACoroutineThatReturnsEndWithAllThatWasWritten) {
   ASSERT_EQ(::send(world.client.get(), "text", 4, 0), 4);
   EXPECT_TRUE(world.lets_go());
   EXPECT_EQ(read_text(world.client.get()), "text");
+}
+
+Coro<> refuse(StreamReader reader, StreamWriter writer) {
+  const std::string line = co_await reader.readline();
+  writer.write("no\n");
+}
+
+// More than twice the limit: reading was paused, and is paused no more.
+TEST(StreamsForgotten, WithMuchThatIsUnreadEndWithTheirPeer) {
+  ForgetfulServer world(refuse, 1000);
+  write_text(world.client.get(), "POST\n" + std::string(10'000, 'x'));
+  run_passes(world.loop, 5);
+  EXPECT_EQ(read_text(world.client.get()), "no\n");
+  EXPECT_TRUE(world.lets_go());
+}
+
+TEST(StreamsForgotten, ToWhichMuchIsSentStillEndWithTheirPeer) {
+  ForgetfulServer world([](const StreamReader&, const StreamWriter&) {}, 1000);
+  for (int n = 0; n < 40; ++n) {
+    write_text(world.client.get(), std::string(10'000, 'x'));
+    run_passes(world.loop, 2);
+  }
+  EXPECT_TRUE(world.lets_go());
+}
+
+TEST(StreamsForgotten, LeaveATransportToItsNextProtocol) {
+  StreamPair pair;
+  ::shutdown(pair.peer.get(), SHUT_WR);
+  run_passes(pair.loop, 3);
+  const auto protocol = std::make_shared<test::Recorder>();
+  const auto transport = pair.writer.transport().shared_from_this();
+  transport->set_protocol(protocol);
+  pair.reader = StreamReader();
+  pair.writer = StreamWriter();
+  run_passes(pair.loop, 3);
+  EXPECT_FALSE(transport->is_closing());
+  EXPECT_EQ(protocol->losses, 0);
+}
+
+TEST(StreamsForgotten, ByAForkedChildSendNothingASecondTime) {
+  StreamPair pair;
+  ::shutdown(pair.peer.get(), SHUT_WR);
+  run_passes(pair.loop, 3);
+  pair.writer.write("once");
+  EXPECT_EQ(in_child([&]() -> std::string {
+              pair.reader = StreamReader();
+              pair.writer = StreamWriter();
+              return "dropped";
+            }),
+            "dropped");
+  run_passes(pair.loop, 3);
+  EXPECT_EQ(read_text(pair.peer.get()), "once");
 }
 
 TEST(StreamsForgotten, ByAClientEndBehindWhatWasWritten) {
