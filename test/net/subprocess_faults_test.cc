@@ -120,10 +120,11 @@ TEST(SubprocessFaults, MayBeClosedInAnyCallback) {
 }
 
 TEST(SubprocessFaults, WhatConnectionLostThrowsIsReported) {
-  SubprocessPair pair("exit 0");
+  SubprocessPair pair("cat", SubprocessOptions().stdin(PIPE));
   pair.recorder->on = [](std::string_view call) {
     if (call == "lost") throw 42;
   };
+  pair.transport->get_pipe_transport(0)->close();
   ASSERT_TRUE(pair.run_to_end());
   ASSERT_EQ(pair.reports.messages.size(), 1u);
   EXPECT_TRUE(pair.reports.messages[0].starts_with(
