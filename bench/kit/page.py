@@ -5,7 +5,7 @@ import os
 import re
 from html import escape
 
-from kit import charts, scenarios, table
+from kit import charts, scenarios, stats, table
 
 STYLE = '''
 body{margin:0;background:var(--paper);color:var(--ink);font:16px/1.5 system-ui,sans-serif}
@@ -46,9 +46,6 @@ document.querySelectorAll("nav button").forEach(function (button) {
   });
 });
 '''
-
-
-NOISE_MAX = 0.25  # more, and a chart says nothing
 
 
 def everyone(results):
@@ -95,7 +92,7 @@ def bar_figure(row):
         kept = any(one['role'] == 'floor' for one in row['contestants'])
         text += '; multiples of ours, the floor ' + ('keeps nothing' if kept else 'is missing')
     noise = f"{100 * row['noise']:.1f} %"
-    text += (f'. Differences below {noise} are noise.' if row['noise'] < NOISE_MAX else
+    text += (f'. Differences below {noise} are noise.' if row['noise'] < stats.NOISE_MAX else
              f'. Not to be read: the same program twice differed by {noise}.')
     return figure(row['case'], text, charts.bars(row), 360, said)
 

@@ -4,6 +4,8 @@ import math
 
 # Two copies of one program differ by so much even in a quiet hour.
 NOISE_MIN = 0.005
+# Two that differ by more say nothing.
+NOISE_MAX = 0.25
 
 
 def quantile(values, q):

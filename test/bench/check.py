@@ -310,6 +310,7 @@ def curves_of_one_colour_differ_in_their_dashes(_):
 def the_table_says_where_we_lose(_):
     results = results_of(10.2)
     expect({name for _, name, _ in table.lost(results)}, {'quick'})
+    expect(table.lost(results_of(10.2, 0.9)), [])  # nothing can be read from that
     for text in table.pages(results):
         columns = {line.count('|') for line in text.splitlines()}
         expect(len(columns), 1)
