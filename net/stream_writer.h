@@ -23,7 +23,8 @@ class StreamProtocol;
 
 /// The writing half of a connection. A small value: copies mean the same
 /// stream; several tasks may write and drain at once. Only for the loop's
-/// thread, copies too.
+/// thread, copies too. When the last copy of it and of its reader has gone,
+/// what the peer sends is thrown away, and the connection ends with the peer.
 ///
 ///     co_await writer.write("hello\n");   // waits while the peer is too slow
 ///     writer.close();

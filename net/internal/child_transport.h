@@ -108,7 +108,7 @@ class ChildTransport final : public SubprocessTransport,
   int watched_ = -1;  // the pidfd, while the loop has it
   bool is_closing_ = false;
   bool is_ending_ = false;  // all is said but connection_lost()
-  bool is_over_ = false;    // which was called
+  bool is_over_ = false;    // connection_lost() was called
 };
 
 }  // namespace rondo::detail

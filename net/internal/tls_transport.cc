@@ -204,7 +204,12 @@ void TlsTransport::shake_hands() {
 
 void TlsTransport::tell_that_made() noexcept {
   if (!made_ || made_.done() || error_ != nullptr) return;
-  made_.set_result();  // never throws: the loop runs, memory is not needed
+  try {
+    made_.set_result();
+  } catch (...) {
+    // In a child that connection_made() has forked.
+    fail(std::current_exception());
+  }
 }
 
 void TlsTransport::read_all() {

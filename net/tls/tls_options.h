@@ -64,7 +64,9 @@ class TlsOptions {
   }
   /// How long close() waits for the peer to take what was written, and to say
   /// that it ends, too; what it takes begins that time anew. Then the
-  /// connection is aborted with a TimeoutError. 30 s unless set.
+  /// connection is aborted with a TimeoutError. 30 s unless set. A peer that
+  /// has taken all, and of which more than a megabyte comes instead of its end
+  /// (or was on its way already), is cut sooner, with a TlsError.
   TlsOptions& shutdown_timeout(Delay timeout) noexcept {
     shutdown_timeout_ = timeout.value();
     return *this;
